@@ -1,4 +1,4 @@
-"""Which runs of our program stand in the command lines of a document; as much of a shell's grammar as they use."""
+"""Finds the runs of our program in the command lines of a document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BEFORE_A_PROGRAM = ("exec", "export", "sudo", "env", "time", "eval", "nohup", "
 
 
 def runs(text: str) -> Iterator[list[str]]:
-    """The words of each run, as `ami-bakery` gets them; of `bake` with that in front."""
+    """Yields the arguments of each run of `ami-bakery`; those of `bake` start with `bake`."""
     text = text.replace("\\\n", " ")
     while match := _INNER.search(text):
         yield from runs(match[1])
@@ -53,7 +53,7 @@ def _runs_of_command(words: list[str]) -> Iterator[list[str]]:
 
 
 def _runs_in_container(words: list[str]) -> Iterator[list[str]]:
-    """Behind the image's name stands a command or an option of ours, or any program (docker/entrypoint)."""
+    """After the image's name: a command or an option of ours, or any program (docker/entrypoint)."""
     if "ami-bakery" not in words:
         return
     inside = words[words.index("ami-bakery") + 1 :]

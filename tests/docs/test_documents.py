@@ -1,4 +1,4 @@
-"""The documents hold: links lead somewhere, examples are read by what they are for, and commands are as they stand."""
+"""Checks the documents: links, examples, commands and the names of files."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from tests.docs.shell import runs
 from tests.documents import ROOT, Block, all_blocks, anchors_of, blocks_of, code_of, documents, links_of
 
 LANGUAGES = {"", "console", "groovy", "hcl", "html", "json", "mermaid", "pycon", "python", "sh", "toml", "yaml"}
-"""Each is read by a test, here or beside what it is an example of; what has none is a picture or an output."""
-FROM_ELSEWHERE = ("http://", "https://", "mailto:")
+"""A test parses the blocks of each language. Blocks without a language are pictures or output."""
+EXTERNAL = ("http://", "https://", "mailto:")
 parser = cache(make_parser)
 
 
 @pytest.mark.parametrize("document", documents())
-def test_every_link_leads_somewhere(document: str) -> None:
+def test_every_link_has_a_target(document: str) -> None:
     broken = []
     for link in links_of(document):
-        if link.startswith(FROM_ELSEWHERE):
+        if link.startswith(EXTERNAL):
             continue
         path, _, anchor = link.partition("#")
         target = posixpath.normpath(posixpath.join(posixpath.dirname(document), path)) if path else document
@@ -71,12 +71,12 @@ def test_files_that_the_architecture_names_exist() -> None:
     assert {name for name in named if not (ROOT / "src/ami_bakery" / name).is_file()} == set()
 
 
-def test_every_block_is_in_a_language_that_a_test_reads() -> None:
-    strange = [str(block) for name in documents() for block in blocks_of(name) if block.language not in LANGUAGES]
-    assert strange == []
+def test_every_block_has_a_language_that_a_test_parses() -> None:
+    unknown = [str(block) for name in documents() for block in blocks_of(name) if block.language not in LANGUAGES]
+    assert unknown == []
 
 
-def test_commands_stand_in_blocks_that_are_checked() -> None:
+def test_commands_are_in_blocks_that_tests_parse() -> None:
     """A block without a language is a picture or an output."""
     unchecked = [
         str(block) for block in all_blocks("") if re.search(r"^(\$|ami-bakery|bake) ", block.text, re.MULTILINE)
@@ -85,8 +85,8 @@ def test_commands_stand_in_blocks_that_are_checked() -> None:
 
 
 @pytest.mark.parametrize("block", all_blocks("toml"), ids=str)
-def test_every_example_of_bakery_toml_is_read_by_the_program(block: Block) -> None:
-    """One without a version is a part: of the file where it has tables of images, else of an image."""
+def test_every_bakery_toml_example_is_valid(block: Block) -> None:
+    """An example without a version is a part: of the file if it has tables of images, otherwise of an image."""
     table = tomllib.loads(block.text)
     text = block.text
     if "version" not in table:
@@ -96,34 +96,34 @@ def test_every_example_of_bakery_toml_is_read_by_the_program(block: Block) -> No
 
 
 @pytest.mark.parametrize("block", all_blocks("json"), ids=str)
-def test_every_example_of_json_is_json(block: Block) -> None:
+def test_every_json_example_is_valid(block: Block) -> None:
     assert json.loads(block.text)
 
 
 @pytest.mark.parametrize("block", all_blocks("yaml"), ids=str)
-def test_every_example_of_yaml_is_yaml_with_commands_that_there_are(block: Block) -> None:
+def test_every_yaml_example_is_valid_and_uses_existing_commands(block: Block) -> None:
     for text in strings(list(yaml.safe_load_all(block.text))):
-        understood(block, text)
+        assert_understood(block, text)
 
 
 @pytest.mark.parametrize("block", all_blocks("sh", "console"), ids=str)
-def test_every_command_line_is_understood_by_the_program(block: Block) -> None:
+def test_program_accepts_every_command_line(block: Block) -> None:
     text = block.text
     if block.language == "console":
         text = "\n".join(line[2:] for line in text.splitlines() if line.startswith(("$ ", "> ")))
-    understood(block, text)
+    assert_understood(block, text)
 
 
 @pytest.mark.parametrize("block", all_blocks("groovy"), ids=str)
-def test_every_step_of_a_jenkinsfile_is_understood_by_the_program(block: Block) -> None:
+def test_program_accepts_every_step_of_a_jenkinsfile(block: Block) -> None:
     steps = re.findall(r"sh '([^']*)'|sh '''(.*?)'''", block.text, re.DOTALL)
     assert steps
     for one, several in steps:
-        understood(block, one or several)
+        assert_understood(block, one or several)
 
 
 @pytest.mark.parametrize("document", documents())
-def test_every_command_and_option_that_the_text_names_is_there(document: str) -> None:
+def test_every_command_and_option_in_the_text_exists(document: str) -> None:
     commands = parser()._subparsers
     assert commands is not None
     (choices,) = [action.choices for action in commands._group_actions if isinstance(action.choices, dict)]
@@ -137,8 +137,8 @@ def test_every_command_and_option_that_the_text_names_is_there(document: str) ->
             assert options <= choices[name]._option_string_actions.keys(), f"{document}: {code}"
 
 
-def understood(where: object, text: str) -> None:
-    """Every run of our program in these command lines is one that its own parser takes."""
+def assert_understood(where: object, text: str) -> None:
+    """Asserts that the program's parser accepts each of its runs in these command lines."""
     for words in runs(text):
         at = words.index("--") if "--" in words else len(words)
         try:
@@ -174,7 +174,7 @@ def strings(value: Any) -> Iterator[str]:
         ("cd x && bake && terraform apply -var a=$(ami-bakery bake -q)", [["bake", "-q"], ["bake"]]),
     ],
 )
-def test_the_runs_in_a_command_line_are_found(text: str, words: list[list[str]]) -> None:
+def test_runs_in_a_command_line_are_found(text: str, words: list[list[str]]) -> None:
     assert list(runs(text)) == words
 
 
@@ -182,19 +182,19 @@ TRUSTING = [block for block in all_blocks("json") if "AssumeRoleWithWebIdentity"
 
 
 @pytest.mark.parametrize("block", TRUSTING, ids=str)
-def test_every_trust_policy_asks_its_provider_for_audience_and_subject(block: Block) -> None:
-    """A role that asks for less than both may be taken by other customers of the same CI."""
+def test_every_trust_policy_checks_audience_and_subject(block: Block) -> None:
+    """Otherwise, other customers of the same CI system could assume the role."""
     (statement,) = json.loads(block.text)["Statement"]
     provider = statement["Principal"]["Federated"].partition(":oidc-provider/")[2]
-    asked = {key: (kind, value) for kind, keys in statement["Condition"].items() for key, value in keys.items()}
-    assert asked.keys() == {f"{provider}:aud", f"{provider}:sub"}
-    for kind, value in asked.values():
+    conditions = {key: (kind, value) for kind, keys in statement["Condition"].items() for key, value in keys.items()}
+    assert conditions.keys() == {f"{provider}:aud", f"{provider}:sub"}
+    for kind, value in conditions.values():
         assert kind == ("StringLike" if "*" in value else "StringEquals")
     assert (statement["Effect"], statement["Action"]) == ("Allow", "sts:AssumeRoleWithWebIdentity")
 
 
-def test_every_policy_is_one_that_iam_takes(local: LocalAws) -> None:
-    """As moto has IAM: its grammar of policies, not what they allow."""
+def test_iam_accepts_every_policy(local: LocalAws) -> None:
+    """moto checks the syntax of policies, not what they allow."""
     iam = aws_client(local, "iam")
     for number, block in enumerate(TRUSTING):
         iam.create_role(RoleName=f"role-{number}", AssumeRolePolicyDocument=block.text)
@@ -203,21 +203,21 @@ def test_every_policy_is_one_that_iam_takes(local: LocalAws) -> None:
     iam.close()
 
 
-def test_the_pages_of_github_and_gitlab_have_every_input() -> None:
+def test_github_and_gitlab_pages_list_every_input() -> None:
     action = yaml.safe_load((ROOT / "action.yml").read_text())
     assert {*action["inputs"], *action["outputs"]} - set(code_of("docs/guides/ci/github.md")) == set()
     header, _ = yaml.safe_load_all((ROOT / "templates/ami-bakery.yml").read_text())
     assert header["spec"]["inputs"].keys() - set(code_of("docs/guides/ci/gitlab.md")) == set()
 
 
-def test_every_example_for_a_ci_has_a_page() -> None:
+def test_every_ci_example_has_a_page() -> None:
     examples = {path.name for path in (ROOT / "examples/ci").iterdir()}
     linked = {link.rpartition("/")[2] for link in links_of("docs/guides/ci/README.md") if "examples/ci" in link}
     assert examples == linked
 
 
-def test_files_that_are_named_in_code_and_text_are_there() -> None:
-    """In comments and messages, too: whoever is sent to a document should find it."""
+def test_files_named_in_code_and_documents_exist() -> None:
+    """Also in comments and messages."""
     folders = ("src", "docs", "docker", "examples", "scripts", "templates", "tools")
     files = [*ROOT.glob("*.md"), *(ROOT / name for name in ("Dockerfile", "Makefile", "action.yml", "pyproject.toml"))]
     files += [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]

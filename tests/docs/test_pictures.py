@@ -1,4 +1,4 @@
-"""The pictures of docs/pictures show what the program does today: made again, they differ in times and names only."""
+"""Checks that the pictures in docs/pictures are current: created again, only times and names differ."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def words_of(picture: Path) -> str:
-    """What can be read in it, line by line from above, without numbers, hashes and ages."""
+    """Returns the text of a picture from top to bottom, without numbers, hashes and ages."""
     lines: dict[float, str] = {}
     for text in ElementTree.parse(picture).iter(f"{SVG}text"):
         row = float(text.attrib["y"])
@@ -26,7 +26,7 @@ def words_of(picture: Path) -> str:
     return re.sub(r"\b[0-9a-f]{12,17}\b|\d+", "N", aged)
 
 
-def test_the_pictures_are_of_the_program_as_it_is(tmp_path: Path) -> None:
+def test_pictures_are_current(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "scripts/record", tmp_path], capture_output=True, text=True, timeout=300
     )
@@ -35,7 +35,7 @@ def test_the_pictures_are_of_the_program_as_it_is(tmp_path: Path) -> None:
     assert made == {path.name: words_of(path) for path in PICTURES.iterdir()}, "run scripts/record"
 
 
-def test_the_pictures_show_nothing_of_the_machine_and_ask_no_server_for_anything() -> None:
+def test_pictures_contain_no_machine_names_and_no_external_references() -> None:
     for path in PICTURES.iterdir():
         text = path.read_text()
         assert not re.search(r"url\((?!#)|@import|<script|<image", text)

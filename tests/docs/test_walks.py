@@ -29,11 +29,11 @@ _PART = re.compile(
     re.MULTILINE | re.VERBOSE,
 )
 _AUTHOR = {f"GIT_{role}_{key}": "a@example.org" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
-MARK = "--- what comes is of the next command ---"
+MARK = "--- output of the next command ---"
 
 
 def _sample_app(kitchen: Harness) -> None:
-    """The example in a git repository of its own, with all of it committed."""
+    """The example in a git repository, committed."""
     shutil.copytree(ROOT / "examples/sample-app", kitchen.folder, dirs_exist_ok=True)
     commit(kitchen)
 
@@ -62,7 +62,7 @@ from = "base"
 
 
 def _base_and_app(kitchen: Harness) -> None:
-    """Two images, one made from the other, and a script of each that can let its bake fail."""
+    """Two images, one built on the other, each with a script that can make its build fail."""
     for name in ("base", "app"):
         template = json_template(source_ami="{{user `source_ami`}}")
         del template["builders"][0]["source_ami_filter"]
@@ -81,7 +81,7 @@ def commit(kitchen: Harness) -> None:
 
 
 def _empty_folder(kitchen: Harness) -> None:
-    """Nothing but a name for git's commits."""
+    """Only sets the author of git's commits."""
     kitchen.environment |= _AUTHOR
 
 
@@ -95,7 +95,7 @@ FOLDERS: dict[str, Callable[[Harness], None]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A command line of a document, and what the document says that it prints."""
+    """A command line of a document, and the output that the document shows."""
 
     where: str
     command: str
@@ -105,7 +105,7 @@ class Step:
 
 
 def walks() -> dict[tuple[str, str], list[Block]]:
-    """By document and folder. Files belong to the walk before them."""
+    """Returns blocks by document and folder. Files belong to the walk before them."""
     found: dict[tuple[str, str], list[Block]] = {}
     for document in documents():
         current = ""
@@ -135,7 +135,7 @@ def steps_of(block: Block) -> list[Step]:
 
 
 def walk(kitchen: Harness, steps: list[Step]) -> list[str]:
-    """What each command prints, on both streams, as a reader sees it."""
+    """Runs the commands in one shell and returns the output of each, both streams together."""
     script = "".join(f"printf '%s\\n' '{MARK}'\n{step.command}" for step in steps)
     done = subprocess.run(
         ["bash", "-c", script],
@@ -152,8 +152,7 @@ def walk(kitchen: Harness, steps: list[Step]) -> list[str]:
 
 
 class Shown:
-    """What a document shows, compared with what came: an id or digest of the one stands for one of the other, times may
-    differ, and so may the width of columns."""
+    """Compares documented with real output: maps ids and digests, and ignores times and column widths."""
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
@@ -181,20 +180,20 @@ class Shown:
         return len(set(self.names.values())) == len(self.names)
 
     def align(self, shown: str, came: str) -> None:
-        """Keeps the document's names for AMIs and digests in a text whose other words changed."""
+        """Maps the ids and digests of a text whose other words changed."""
         old, new = ([part["name"] for part in _PART.finditer(text) if part["name"]] for text in (shown, came))
         if len(old) == len(new):
             self.names = dict(zip(old, new, strict=True)) | self.names
 
     def as_shown(self, came: str) -> str:
-        """`came` with the names that the document uses for the same AMIs and digests."""
+        """Returns `came` with the document's ids and digests."""
         for shown, name in self.names.items():
             came = came.replace(name, shown)
         return came
 
 
 def write_outputs(document: Path, steps: list[Step], said: list[str]) -> None:
-    """Replaces what the document shows, where it is not what came."""
+    """Replaces documented output that differs from the real output."""
     text, shows, at = document.read_text(), Shown(), 0
     for step, came in zip(steps, said, strict=True):
         at = text.index(step.prompt + step.shown, at) + len(step.prompt) if step.prompt else at
@@ -207,7 +206,7 @@ def write_outputs(document: Path, steps: list[Step], said: list[str]) -> None:
 
 
 def _filled(pattern: Callable[[re.Match[str]], str], text: str) -> str:
-    """A regular expression for `text`: its parts by `pattern`, the rest as it is."""
+    """Returns a regular expression for `text`: parts replaced by `pattern`, the rest escaped."""
     made, at = "", 0
     for part in _PART.finditer(text):
         made += re.escape(text[at : part.start()]) + pattern(part)
@@ -216,7 +215,7 @@ def _filled(pattern: Callable[[re.Match[str]], str], text: str) -> str:
 
 
 @pytest.mark.parametrize(("document", "folder"), walks())
-def test_a_walk_through_a_document_shows_what_it_says(kitchen: Harness, document: str, folder: str) -> None:
+def test_console_sessions_print_the_documented_output(kitchen: Harness, document: str, folder: str) -> None:
     steps = [step for block in walks()[document, folder] for step in steps_of(block)]
     FOLDERS[folder](kitchen)
     said = walk(kitchen, steps)
@@ -244,5 +243,5 @@ def test_a_walk_through_a_document_shows_what_it_says(kitchen: Harness, document
         ("baked", "looking up AMIs in us-east-1: waiting for EC2's response\nbaked", True),
     ],
 )
-def test_only_ids_times_and_widths_may_differ(shown: str, came: str, alike: bool) -> None:
+def test_only_ids_times_and_column_widths_may_differ(shown: str, came: str, alike: bool) -> None:
     assert Shown().is_of(shown, came) is alike
