@@ -1,6 +1,6 @@
 variable "source_ami" {
   type        = string
-  description = "Handed over by the bakery: the AMI that was hashed is the AMI that is used."
+  description = "Id of the source AMI. AMI Bakery sets it, so that the hashed AMI is the one that is used."
 }
 
 variable "instance_type" {
