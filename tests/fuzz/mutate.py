@@ -44,15 +44,15 @@ def mutated(draw: st.DrawFn, samples: Sequence[bytes]) -> bytes:
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(text)))
         end = draw(st.integers(start, min(len(text), start + draw(st.sampled_from([0, 1, 5, 40, 4000])))))
-        taken = text[start:end]
+        part = text[start:end]
         new = draw(
             st.one_of(
                 st.sampled_from(_PIECES),
                 st.sampled_from(_LONG),
                 st.binary(max_size=6),
                 st.text(max_size=4).map(lambda part: part.encode("utf-8", "surrogatepass")),
-                st.just(taken * 2),
-                st.just(taken[::-1]),
+                st.just(part * 2),
+                st.just(part[::-1]),
             )
         )
         text = text[:start] + new + text[end:]

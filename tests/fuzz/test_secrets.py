@@ -126,7 +126,7 @@ BUILDER = {
     "a filter's name": "{filter}\nfilters = {{ ({0}) = 1 }}",
     "owners": "{filter}\nowners = [{0}]",
     "most_recent": "{filter}\nmost_recent = {0}",
-    "a field that nobody knows": "nobody_knows_file = {0}",
+    "an unknown field": "nobody_knows_file = {0}",
 }
 
 
@@ -249,7 +249,7 @@ class CommandOutputs:
             "GITHUB_ACTIONS": "true",
             "GITHUB_STEP_SUMMARY": str(self.out / "summary.md"),
         }
-        said = {}
+        written = {}
         with self.monkeypatch.context() as patched:
             for name, value in environment.items():
                 patched.setenv(name, value)
@@ -257,12 +257,12 @@ class CommandOutputs:
             patched.setattr("tempfile.tempdir", str(self.out))
             for command in COMMANDS:
                 status = main([*command, *way.arguments])
-                written = self.capfd.readouterr()
-                said[" ".join(command)] = f"{status}\n{written.out}\n{written.err}"
+                captured = self.capfd.readouterr()
+                written[" ".join(command)] = f"{status}\n{captured.out}\n{captured.err}"
         for path in sorted(self.out.iterdir()):
-            said[path.name] = path.read_text()
+            written[path.name] = path.read_text()
             path.unlink()
-        return said
+        return written
 
 
 @pytest.fixture
@@ -274,17 +274,17 @@ def outputs(app: Harness, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
     return CommandOutputs(app, monkeypatch, capfd)
 
 
-def shown_in(said: Mapping[str, str]) -> list[str]:
+def shown_in(written: Mapping[str, str]) -> list[str]:
     return [
         f"{form!r} in {name}: {text[max(0, at - 200) : at + 100]}"
-        for name, text in said.items()
+        for name, text in written.items()
         for form in FORMS
         if (at := text.lower().find(form)) >= 0
     ]
 
 
-def bug_in(said: Mapping[str, str]) -> list[str]:
-    return [text for text in said.values() if text.startswith("70\n") or "Traceback" in text]
+def bug_in(written: Mapping[str, str]) -> list[str]:
+    return [text for text in written.values() if text.startswith("70\n") or "Traceback" in text]
 
 
 TOML = 'version = 1\n[images.app]\ntemplate = "ami/app.pkr.hcl"\nworkdir = "ami"\nregions = ["us-east-1"]\n'
@@ -305,9 +305,9 @@ def test_no_field_of_an_hcl2_template_shows_a_secret(outputs: CommandOutputs, wh
     outputs.app.write("ami/app.pkr.hcl", hcl(way, where, expression))
     for path, content in way.files.items():
         outputs.app.write(path, content)
-    said = outputs.of(way)
-    assert bug_in(said) == []
-    assert shown_in(said) == []
+    written = outputs.of(way)
+    assert bug_in(written) == []
+    assert shown_in(written) == []
 
 
 JSON_WAYS = {
@@ -403,9 +403,9 @@ def test_no_field_of_a_json_template_shows_a_secret(outputs: CommandOutputs, whe
     outputs.app.write("ami/app.json", template)
     for path, content in way.files.items():
         outputs.app.write(path, content)
-    said = outputs.of(way)
-    assert bug_in(said) == []
-    assert shown_in(said) == []
+    written = outputs.of(way)
+    assert bug_in(written) == []
+    assert shown_in(written) == []
 
 
 def facts_of(tree: DiskTree, template: str, way: Way) -> TemplateFacts:

@@ -80,7 +80,7 @@ def test_output_of_packer_is_parsed_to_amis_or_nothing(data: bytes) -> None:
             reader.read_plain(line)
         else:
             reader.read_message(message)
-            assert all("\n" not in said for said in human_lines(message))
+            assert all("\n" not in line for line in human_lines(message))
     for artifact in reader.found():
         assert artifact.ami.startswith("ami-")
         # Both are in Packer's output: nothing is invented.

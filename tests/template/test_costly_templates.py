@@ -102,7 +102,7 @@ def test_growing_numbers_become_unknown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "message"),
     [
         (
             {f"a{number}": f"{{{{user `a{number - 1}`}}}}" * 2 for number in range(1, 40)} | {"a0": "x" * 16},
@@ -112,13 +112,13 @@ def test_growing_numbers_become_unknown(tmp_path: Path) -> None:
     ],
 )
 def test_a_growing_variable_of_a_json_template_is_an_error(
-    variables: dict[str, str], said: str, tmp_path: Path
+    variables: dict[str, str], message: str, tmp_path: Path
 ) -> None:
     template = json.dumps({"variables": variables, "builders": [{"type": "null"}]}, indent=1)
     with pytest.raises(TemplateError) as caught:
         read(tmp_path, {"a.json": template}, template="a.json")
 
-    assert said in caught.value.wrong
+    assert message in caught.value.wrong
     assert "a.json:" in caught.value.doing
 
 

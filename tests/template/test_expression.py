@@ -18,7 +18,7 @@ from ami_bakery.template.hcl.hcl_parser import parse_expression, parse_template
 from ami_bakery.template.location import SourceLocation
 
 HERE = SourceLocation(file="a.pkr.hcl", line=7)
-UNKNOWN = Unknown(why="nobody knows")
+UNKNOWN = Unknown(why="only Packer knows it")
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=20)
 values = st.recursive(
@@ -151,7 +151,7 @@ def test_a_string_keeps_the_line_it_was_written_on() -> None:
 def test_an_unknown_string_keeps_its_known_parts() -> None:
     value = evaluated('"files/${x}/${upper("y")}.sh"', x=UNKNOWN)
 
-    assert value == Unknown(why="nobody knows")
+    assert value == Unknown(why="only Packer knows it")
     assert isinstance(value, Unknown)
     assert value.pattern == "files/${x}/Y.sh"
 
