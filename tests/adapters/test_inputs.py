@@ -239,7 +239,7 @@ def test_a_missing_input_is_an_error(root: Path) -> None:
 
 def test_inputs_without_any_file_are_an_error(root: Path) -> None:
     (root / "empty").mkdir()
-    stopped(root, "no file in them", image=replace(IMAGE, inputs=("empty",)))
+    stopped(root, "there are no files", image=replace(IMAGE, inputs=("empty",)))
 
 
 def test_names_with_invalid_utf8_and_newlines_are_supported(root: Path) -> None:

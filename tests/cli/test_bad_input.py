@@ -104,9 +104,15 @@ def test_unreadable_input_is_an_error(unprivileged: tuple[Path, list[str]]) -> N
 def test_definition_without_files_is_an_error(app: Harness, drop_in: Harness) -> None:
     drop_in.make_folder(drop_in.folder / "empty")
     drop_in.write("empty/.hidden", "x")
-    error_parts(drop_in.run(environment={"AMI_DEFINITION_DIRS": "empty"}, program="bake"), "there is no file in them")
-    error_parts(drop_in.run(environment={"AMI_DEFINITION_DIRS": " , "}, program="bake"), "names no folder", status=2)
-    error_parts(drop_in.run(environment={"AMI_DEFINITION_DIRS": None}, program="bake"), "names no folder", status=2)
+    error_parts(
+        drop_in.run(environment={"AMI_DEFINITION_DIRS": "empty"}, program="bake"), "there is no file whose name"
+    )
+    error_parts(
+        drop_in.run(environment={"AMI_DEFINITION_DIRS": " , "}, program="bake"),
+        "AMI_DEFINITION_DIRS is empty",
+        status=2,
+    )
+    error_parts(drop_in.run(environment={"AMI_DEFINITION_DIRS": None}, program="bake"), "DIRS is empty", status=2)
     app.write("bakery.toml", TOML.replace('inputs = ["ami"]', 'inputs = ["nothing/*.sh"]'))
     error_parts(
         app.run("bake", environment={"PACKER_JSON_PATH": None}), "nothing/*.sh", "nothing matches", "bakery.toml:5"
@@ -566,7 +572,7 @@ NO_FILE = {
     "pipe": "it is a pipe, a socket or a device",
     "socket": "it is a pipe, a socket or a device",
     "device": "it is a pipe, a socket or a device",
-    "endless link": "which is no file or folder",
+    "endless link": "is not a file or folder",
     "circular link": "Remove the link: it is circular",
     "/proc/self/environ": "its content is generated when it is read",
     "/proc/self/status": "its content is generated when it is read",
@@ -600,7 +606,7 @@ def test_pipes_sockets_and_devices_are_refused_without_hanging(
     run = harness.run("inputs")
     error_parts(run, NO_FILE[kind])
     assert "Run again" not in run.stderr
-    assert "uploads this folder" not in run.stderr
+    assert "uploads the complete folder" not in run.stderr
 
 
 def no_file(kind: str, path: Path) -> Path:

@@ -189,7 +189,7 @@ def test_check_in_drop_in_mode_lists_what_the_checksum_does_not_cover(drop_in: H
 def test_only_option_that_selects_no_build_is_a_finding(app: Harness) -> None:
     app.write("bakery.toml", TOML + 'only = ["amazon-ebs.nope"]\n')
     found = findings(app, status=1)["no-build-selected"]
-    assert (found["line"], found["todo"]) == (7, "Choose among amazon-ebs.")
+    assert (found["line"], found["todo"]) == (7, "The template has amazon-ebs.")
     assert "amazon-ebs.nope" in found["message"]
     assert "selecting the builds of image" in app.run("bake").stderr
     app.write("bakery.toml", TOML + 'only = ["amazon-ebs"]\n')

@@ -99,7 +99,7 @@ def test_path_that_exists_in_no_folder_is_reported_as_missing(harness: Harness) 
     harness.write("bakery.toml", PROVISIONED)
     harness.write("packer/app/app.pkr.hcl", HCL % '  provisioner "shell" {\n    script = "gone.sh"\n  }\n')
     stderr = harness.run("plan").stderr
-    assert "Create it, or correct the path." in stderr
+    assert "Create it, or fix the path." in stderr
     assert "workdir" not in stderr
 
 

@@ -311,7 +311,7 @@ def test_every_command_in_drop_in_mode_warns_about_files_outside_the_checksum(dr
     drop_in.write("ami/.hidden", "not covered\n")
     run = drop_in.run(command)
     assert "ami/.hidden" in run.stderr + run.stdout
-    assert "not their names, modes, variables" in run.stderr + run.stdout
+    assert "not their names and modes, variables" in run.stderr + run.stdout
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["target exists", "dangling"])

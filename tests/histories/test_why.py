@@ -287,7 +287,7 @@ def test_missing_source_ami_is_reported_before_packer_runs(app: Kitchen, ec2: EC
     assert reasons(app) == {"base-missing": [base]}
     run = app.run("bake")
     assert (run.status, run.stdout, app.packer_runs) == (1, "", 1)
-    assert f"{base} is not there" in run.stderr
+    assert f"{base} does not exist" in run.stderr
 
 
 BY_DATA_SOURCE = """\

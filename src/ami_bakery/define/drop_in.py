@@ -1,4 +1,4 @@
-"""The original bakery's way in: four environment variables, and its checksum over the folders that they name."""
+"""Drop-in mode: the original bakery's environment variables and checksum."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def is_asked_for(environment: Mapping[str, str]) -> bool:
 
 
 def drop_in_config(environment: Mapping[str, str], folder: str) -> Config:
-    """The one image of the drop-in. `folder` is the current one, which relative paths start from."""
+    """Returns the configuration of drop-in mode, with one image. `folder`: the current one, for relative paths."""
     template = environment[TEMPLATE_VARIABLE].strip()
     text = environment.get(FOLDERS_VARIABLE, "")
     folders, _ = parse_folders(text)
     if not folders:
         raise UsageError(
             f"reading the environment ({TEMPLATE_VARIABLE} is set)",
-            f"{FOLDERS_VARIABLE} names no folder",
+            f"{FOLDERS_VARIABLE} is empty",
             f"Set {FOLDERS_VARIABLE} to the folders of the AMI's configuration code, separated by commas.",
         )
     image = ImageConfig(
@@ -52,7 +52,7 @@ def drop_in_config(environment: Mapping[str, str], folder: str) -> Config:
 
 
 class Unseen:
-    """What the checksum does not cover, found on the walk: hidden files, links to folders, and what is no folder."""
+    """Paths that the checksum does not cover: hidden files, links to folders, and entries that are not folders."""
 
     def __init__(self) -> None:
         self.hidden: list[str] = []
@@ -61,12 +61,12 @@ class Unseen:
 
 
 def covered_files(tree: SourceTree, folders: tuple[str, ...], unseen: Unseen | None = None) -> Iterator[str]:
-    """The files that the checksum covers, each as its folder, as given, joined with the path within; sorted.
+    """Yields the files that the checksum covers, sorted; each is the given folder joined with the path within.
 
-    As Python's os.walk has it: a link to a file is a file, a link to a folder is not entered. What os.walk would pass
-    over in silence (a folder that is missing or cannot be read) stops the program: its files would not be covered.
+    As in Python's os.walk, a link to a file is a file, and a link to a folder is not followed. Unlike os.walk, a folder
+    that is missing or cannot be read is an error: its files would not be covered.
 
-    unseen  gets what is not covered
+    unseen  receives the paths that are not covered
     """
     unseen = unseen or Unseen()
     walked = []
@@ -76,7 +76,7 @@ def covered_files(tree: SourceTree, folders: tuple[str, ...], unseen: Unseen | N
             raise SourceError(
                 f"listing the folders in {FOLDERS_VARIABLE}",
                 f"there is no folder {folder}",
-                "Correct the path. In a container, mount it too.",
+                "Fix the path. In a container, also mount the folder.",
             )
         if start.kind is FileKind.FOLDER:
             walked.append(_walk(tree, folder, unseen))
@@ -99,42 +99,42 @@ def _walk(tree: SourceTree, folder: str, unseen: Unseen) -> Iterator[str]:
 
 
 def _joined(child: TreeEntry) -> str:
-    """What decides the order among its neighbours: paths are compared whole, so that of a folder goes on with `/`."""
+    """The sort key among siblings. Full paths are compared, so a folder's path ends with `/`."""
     return f"{child.path}/" if child.kind is FileKind.FOLDER else child.path
 
 
 def _leads_to_file(tree: SourceTree, child: TreeEntry) -> bool:
-    """Raises `SourceError` where it leads to what is no folder either."""
+    """Whether an entry is a file or a link to one. Raises `SourceError` if it is neither file nor folder."""
     target = tree.entry(child.path, follow=True) if child.kind is FileKind.LINK else child
     if target is None:
         raise SourceError(
             f"following the link {child.path}",
-            f"it leads to {tree.link_target(child.path)}, which is not there",
-            "Mend it.",
+            f"its target {tree.link_target(child.path)} does not exist",
+            "Fix or remove the link.",
         )
     if target.kind is FileKind.OTHER:
-        raise SourceError(f"reading {child.path}", "it is a pipe, a socket or a device", "Take it out of the folder.")
+        raise SourceError(f"reading {child.path}", "it is a pipe, a socket or a device", "Remove it from the folder.")
     return target.kind is FileKind.FILE
 
 
 def drop_in_checksum(
     tree: SourceTree, image: ImageConfig, unseen: Unseen | None = None, progress: Progress | None = None
 ) -> Digest:
-    """Raises `SourceError` where the folders hold nothing: every empty definition would share one checksum."""
+    """Computes the checksum. Raises `SourceError` for empty folders: all of them would have the same checksum."""
     paths = covered_files(tree, image.inputs or (), unseen)
     first = next(paths, None)
     if first is None:
         raise SourceError(
-            f"taking the checksum of {', '.join(image.inputs or ())}",
-            "there is no file in them whose name does not begin with a dot",
-            f"Name the folders of the AMI's configuration code in {FOLDERS_VARIABLE}.",
+            f"computing the checksum of {', '.join(image.inputs or ())}",
+            "there is no file whose name does not begin with a dot",
+            f"Set {FOLDERS_VARIABLE} to the folders of the AMI's configuration code.",
         )
     hashes = tree.hashes(itertools.chain((first,), paths), "sha1", progress)
     return checksum_of_sorted(sha1 for sha1, _ in hashes)
 
 
 def drop_in_inputs(tree: SourceTree, image: ImageConfig) -> Inventory:
-    """The covered files as an inventory, in the order in which the checksum takes them."""
+    """Returns the covered files as an inventory, in the order of the checksum."""
     location = SourceLocation(file=FOLDERS_VARIABLE, line=1)
     paths = list(dict.fromkeys(covered_files(tree, image.inputs or ())))
     entries = tuple(
@@ -145,7 +145,7 @@ def drop_in_inputs(tree: SourceTree, image: ImageConfig) -> Inventory:
 
 
 def unseen_in(tree: SourceTree, image: ImageConfig) -> Unseen:
-    """For who does not take the checksum."""
+    """Finds the paths that are not covered, without computing the checksum."""
     unseen = Unseen()
     for _ in covered_files(tree, image.inputs or (), unseen):
         pass
@@ -153,7 +153,7 @@ def unseen_in(tree: SourceTree, image: ImageConfig) -> Unseen:
 
 
 def warnings(tree: SourceTree, image: ImageConfig, environment: Mapping[str, str], unseen: Unseen) -> Iterator[str]:
-    """What this checksum cannot see: of these folders in particular, then in general."""
+    """Yields warnings about what the checksum does not cover: in these folders, then in general."""
     _, empty = parse_folders(environment.get(FOLDERS_VARIABLE, ""))
     if empty:
         yield f"{FOLDERS_VARIABLE} has an empty entry, which adds nothing to the checksum"
@@ -162,14 +162,14 @@ def warnings(tree: SourceTree, image: ImageConfig, environment: Mapping[str, str
     if unseen.hidden:
         yield f"the checksum does not cover files whose name begins with a dot: {_some(unseen.hidden)}"
     if unseen.linked:
-        yield f"the checksum does not enter folders behind links: {_some(unseen.linked)}"
+        yield f"the checksum does not follow links to folders: {_some(unseen.linked)}"
     template = tree.relative(image.template)
     inside = [tree.relative(folder) for folder in image.inputs or ()]
     if not any(folder == "." or template.startswith(folder.rstrip("/") + "/") for folder in inside):
-        yield f"the template {image.template} lies outside {FOLDERS_VARIABLE}: a change of it bakes nothing"
+        yield f"the template {image.template} is outside {FOLDERS_VARIABLE}: changing it does not trigger a rebuild"
     yield (
-        "this checksum covers the content of files, not their names, modes, variables, the base image or Packer's "
-        "version; a bakery.toml covers all of it"
+        "this checksum covers the content of files, but not their names and modes, variables, the source AMI or "
+        "Packer's version; a bakery.toml covers all of them"
     )
 
 

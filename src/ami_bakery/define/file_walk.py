@@ -1,4 +1,4 @@
-"""Walks from one named path to all that is uploaded with it: folders, links and what they lead to, globs."""
+"""Walks a path and yields all files under it: through folders, links and globs."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from ami_bakery.template.location import SourceLocation
 
 VERSION_CONTROL = (".git", ".hg", ".svn", ".bzr")
-"""Left out everywhere: a checkout has them, an image does not."""
+"""Excluded everywhere: they belong to the checkout, not to the image."""
 
 _GLOB = re.compile(r"[*?\[]")
 
 
 class NamedBy(Frozen):
-    """A path that is in, and the line that says so.
+    """An input path, and the line that names it.
 
-    declared  bakery.toml says it, so that a glob may be meant
-    guessed   a word of a local command; `ignore` holds for it
-    written   what a message shows instead of the path; empty if it may show the path
+    declared  it is in bakery.toml, so it may be a glob
+    guessed   it is an argument of a local command; `ignore` applies to it
+    written   the text that a message shows instead of the path; empty if it may show the path
     """
 
     path: str
@@ -41,12 +41,11 @@ class NamedBy(Frozen):
 
 
 class _Ignore:
-    """What a walk from one origin leaves out.
+    """The paths that the walk of one origin excludes.
 
-    The image's own patterns hold for folders that bakery.toml declares, and for words of local commands; what the
-    template uploads is uploaded whole.
-    A pattern that matches the origin itself does not hold there, nor does a name of version control's above it: the
-    origin is named, so it is meant.
+    The image's `ignore` applies to folders in bakery.toml and to arguments of local commands, not to uploads: Packer
+    uploads complete folders. Patterns that match the origin itself do not apply, nor do names of version-control
+    folders above it: the origin was named explicitly.
     """
 
     def __init__(self, origin: NamedBy, path: str, patterns: Iterable[str], config_file: str) -> None:
@@ -56,12 +55,12 @@ class _Ignore:
         elif origin.guessed:
             own = list(patterns)
         self._spec = _spec(own) if own else None
-        # What bakery.toml says of an image is in the digest by itself; the rest of the file is of other images.
+        # The image's settings in bakery.toml are in the digest anyway; the rest of the file is about other images.
         is_chosen = origin.declared or origin.guessed
         self._config_file = config_file if is_chosen and path != config_file else None
 
     def leaves_out_all(self, path: str, *, folder: bool) -> bool:
-        """Whether a pattern matches a guessed origin itself, or what it lies in."""
+        """Whether a pattern matches a guessed origin or one of its parent folders."""
         parts = path.split("/")
         above = ["/".join(parts[:count]) for count in range(1, len(parts))]
         return self._spec is not None and (
@@ -70,7 +69,7 @@ class _Ignore:
         )
 
     def matches(self, path: str, *, folder: bool) -> bool:
-        """`path` is that of an entry below the origin, asked on the way down: what is above it was not left out."""
+        """Whether an entry below the origin is excluded. Its parent folders are not excluded."""
         if path.endswith(VERSION_CONTROL) and path.rpartition("/")[2] in VERSION_CONTROL:
             return True
         if path == self._config_file:
@@ -83,21 +82,21 @@ def _matches(patterns: Iterable[str], path: str, *, folder: bool) -> bool:
 
 
 def _spec(patterns: Iterable[str]) -> GitIgnoreSpec:
-    """Imported where there are patterns: most images have none."""
+    """Imports pathspec only if there are patterns: most images have none."""
     from pathspec import GitIgnoreSpec
 
     return GitIgnoreSpec.from_lines(patterns)
 
 
 def _as_matched(path: str, *, folder: bool) -> str:
-    """As pathspec takes it: patterns know nothing of what lies above the root."""
+    """Converts a path for pathspec, whose patterns start at the root."""
     while path.startswith("../"):
         path = path[3:]
     return path.lstrip("/") + ("/" if folder else "")
 
 
 class WalkEntry(NamedTuple):
-    """What a walk comes to. `target` is the text of a link; an empty folder has no content, nor has a link to one."""
+    """An entry of a walk. `target` is the text of a link; folders and links to folders have no content."""
 
     path: str
     kind: EntryKind
@@ -111,11 +110,11 @@ class WalkEntry(NamedTuple):
 
 
 class FileWalk:
-    """All that one origin comes to, in the manifest's order; each iteration walks again.
+    """Yields all entries of one origin, in the manifest's order; each iteration walks again.
 
-    walked     by the true place of a folder: the paths that it was come to by
-    left_out   by the true place of a folder: the names of entries that are not inputs
-    has_files  whether it came to any
+    walked     the paths of each folder, by its real path
+    left_out   the names of excluded entries of each folder, by its real path
+    has_files  whether it yielded files
     """
 
     def __init__(
@@ -146,7 +145,7 @@ class FileWalk:
             raise error_at(self.origin.location, error) from error
 
     def takes(self, place: str) -> bool:
-        """Whether a file at this true place would have been come to on the last walk."""
+        """Whether the last walk would have yielded a file at this real path."""
         folder, _, name = place.rpartition("/")
         return not self.outputs.holds(place) and any(
             not self.ignore.matches(name if path == "." else f"{path}/{name}", folder=False)
@@ -154,7 +153,7 @@ class FileWalk:
         )
 
     def glob_takes(self, place: str) -> bool:
-        """Whether a file at this true place would match the origin's pattern."""
+        """Whether a file at this real path would match the origin's pattern."""
         if not self.origin.declared or self.tree.entry(self.path) is not None or not _GLOB.search(self.path):
             return False
         folder, spec = _split_glob(self.path)
@@ -182,11 +181,11 @@ class FileWalk:
             yield from self._at(entry, ())
         if not found:
             raise SourceError(
-                f"looking for {self.path}", "nothing matches", "Correct the pattern, or take it out of the inputs."
+                f"looking for {self.path}", "nothing matches", "Fix the pattern, or remove it from the inputs."
             )
 
     def _matching(self) -> Iterator[TreeEntry]:
-        """What a glob matches: `*` and `?` within a name, `**` across folders, as in gitignore."""
+        """Yields the entries that match a glob: `*` and `?` within a name, `**` across folders, as in gitignore."""
         folder, spec = _split_glob(self.path)
         start = self.tree.entry(folder, follow=True)
         if start is not None and start.kind is FileKind.FOLDER:
@@ -195,7 +194,7 @@ class FileWalk:
     def _matching_below(
         self, folder: str, start: str, spec: GitIgnoreSpec, above: tuple[str, ...]
     ) -> Iterator[TreeEntry]:
-        """Links to folders are entered, as everywhere; one that leads back up is left to whoever names it."""
+        """Follows links to folders, except those that lead back to a parent folder."""
         identity = self.tree.identity(folder)
         if identity in above:
             return
@@ -211,7 +210,7 @@ class FileWalk:
         return target is not None and target.kind is FileKind.FOLDER
 
     def _kept(self, children: Iterable[TreeEntry], identity: str) -> Iterator[TreeEntry]:
-        """A folder's entries that are not left out, by name; paths without a leading `./`."""
+        """Yields a folder's entries that are not excluded, sorted by name; paths have no leading `./`."""
         may_hold_outputs = self.outputs.may_lie_in(identity)
         for child in sorted(children, key=_path_as_bytes):
             path = child.path.removeprefix("./")
@@ -225,14 +224,14 @@ class FileWalk:
             yield child if path is child.path else TreeEntry(path, child.kind)
 
     def _is_output(self, place: str) -> bool:
-        """In a folder that bakery.toml names, a pattern for all in it, or in one above, does not count."""
+        """Whether a path is an output. Patterns for a whole folder do not apply if bakery.toml names it."""
         return self.outputs.holds(place, declared_at=self._start if self.origin.declared else None)
 
     def _at(self, found: TreeEntry, above: tuple[str, ...], identity: str | None = None) -> Iterator[WalkEntry]:
-        """What stands at a path, and all below it.
+        """Yields the entry at a path, and all entries below it.
 
-        above     the folders on the way, by identity
-        identity  the folder's own, where it is known
+        above     the identities of the parent folders
+        identity  the folder's own identity, if known
         """
         path = found.path
         match found.kind:
@@ -248,16 +247,16 @@ class FileWalk:
 
     @property
     def _or_ignore(self) -> str:
-        """What the template uploads is uploaded whole, whatever is ignored."""
-        return ", or name it in `ignore`" if self.origin.declared else ": the template uploads this folder whole"
+        """Advice about `ignore`, which does not apply to uploads."""
+        return ", or add it to `ignore`" if self.origin.declared else ": the template uploads the complete folder"
 
     def _at_folder(self, path: str, above: tuple[str, ...], identity: str) -> Iterator[WalkEntry]:
         if identity in above:
-            raise SourceError(f"reading {path}", "links lead in a circle", f"Take the link away{self._or_ignore}.")
+            raise SourceError(f"reading {path}", "the links form a circle", f"Remove the link{self._or_ignore}.")
         self.walked.setdefault(identity.rstrip("/") or "/", []).append(path)
         children = self.tree.children(path)
-        # An empty folder is uploaded as one; nothing below it tells of it. One that holds but what is left out is not
-        # empty: the bake itself may make such a folder.
+        # Packer uploads an empty folder, and no entry below would show it. A folder with only excluded entries is not
+        # empty: the bake itself may create it.
         if not children and path != "." and not self.outputs.makes_folder(identity):
             yield WalkEntry(path, EntryKind.FOLDER, self.origin.location, False)
         for child in self._kept(children, identity):
@@ -272,11 +271,11 @@ class FileWalk:
         text = self.tree.link_target(path)
         if target is None:
             raise SourceError(
-                f"following the link {path}", f"it leads to {text}, which is not there", "Mend or remove the link."
+                f"following the link {path}", f"its target {text} does not exist", "Fix or remove the link."
             )
         if target.kind is FileKind.OTHER:
             raise SourceError(
-                f"following the link {path}", f"it leads to {text}, which is no file or folder", "Remove the link."
+                f"following the link {path}", f"its target {text} is not a file or folder", "Remove the link."
             )
         is_file = target.kind is FileKind.FILE
         yield WalkEntry(path, EntryKind.LINK, self.origin.location, is_file, self._portable(text))
@@ -284,7 +283,7 @@ class FileWalk:
             yield from self._at_folder(path, above, self.tree.identity(path))
 
     def _portable(self, text: str) -> str:
-        """A link's text, the same in every checkout: an absolute one into the root becomes relative to it."""
+        """Makes an absolute link into the root independent of the checkout's path."""
         if not text.startswith("/"):
             return text
         inside = self.tree.relative(text)
@@ -302,7 +301,7 @@ def error_at(location: SourceLocation, error: SourceError) -> SourceError:
 
 
 def _split_glob(pattern: str) -> tuple[str, GitIgnoreSpec]:
-    """The folder that a glob starts in, and what is to match below it."""
+    """Splits a glob into its fixed folder and the pattern below it."""
     parts = pattern.split("/")
     plain = next(index for index, part in enumerate(parts) if _GLOB.search(part))
     folder = "/".join(parts[:plain]) or ("/" if pattern.startswith("/") else ".")
@@ -310,7 +309,7 @@ def _split_glob(pattern: str) -> tuple[str, GitIgnoreSpec]:
 
 
 def _missing(path: str) -> SourceError:
-    return SourceError(f"looking for {path}", "there is no such file or folder", "Create it, or correct the path.")
+    return SourceError(f"looking for {path}", "no such file or folder", "Create it, or fix the path.")
 
 
 def display_path(path: str, home: str) -> str:

@@ -1,4 +1,4 @@
-"""Takes the stamps of all inputs of an image, without reading any content."""
+"""Reads the stamps of all inputs of an image, without their content."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def take_stamps(
     *,
     busy: Iterable[str] = (),
 ) -> Stamps:
-    """Raises `SourceError` where an input is missing or cannot be read.
+    """Raises `SourceError` if an input is missing or cannot be read.
 
     busy  more folders that Packer writes into, relative to the root
     """
@@ -58,9 +58,9 @@ def take_stamps(
 def _listed(
     tree: SourceTree, image: ImageConfig, facts: TemplateFacts, walks: Sequence[FileWalk]
 ) -> dict[str, frozenset[str]]:
-    """Folders that are read as a whole, by true place, each with the names that are left out.
+    """Returns the folders that are listed, by real path, with the names that are excluded.
 
-    Packer lists the folder of a folder build, and passes over what is no template file.
+    Packer also lists the folder of a folder build, and ignores files that are not templates.
     """
     listed = {
         folder: frozenset(name for other in walks for name in other.left_out.get(folder, ()))

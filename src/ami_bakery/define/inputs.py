@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from ami_bakery.template.source_tree import Progress
 
 PACKERS_OUTPUTS = ("packer_cache", "crash.log", "packer-manifest.json")
-"""What Packer and its manifest post-processor write into the folder that Packer is started in."""
+"""Files that Packer and its manifest post-processor write into the working directory."""
 OUR_OUTPUT = ".ami_id.json"
 """What the drop-in writes beside the template."""
 
 
 class Inventory(Frozen):
-    """Every input, sorted as the manifest has them, and the locations that name each, by path."""
+    """All inputs in the manifest's order, and the lines that name each, by path."""
 
     entries: tuple[Entry, ...]
     named_by: Mapping[str, tuple[SourceLocation, ...]]
 
 
 def template_folder(tree: SourceTree, template: str) -> str:
-    """The folder of a template; a folder of HCL2 files is its own. Relative to the root."""
+    """The folder of a template, relative to the root. A folder of HCL2 files is its own folder."""
     path = tree.relative(template)
     entry = tree.entry(path, follow=True)
     if entry is not None and entry.kind is FileKind.FOLDER:
@@ -49,7 +49,7 @@ def template_folder(tree: SourceTree, template: str) -> str:
 
 
 def collect(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts) -> Inventory:
-    """Every input of `image`. Raises `SourceError` with the location that names what cannot be had."""
+    """Returns all inputs. Raises `SourceError` with the line that names the path."""
     return inventory_of(stream(tree, image, config_file, facts))
 
 
@@ -73,31 +73,31 @@ def stream(
     home: str = "",
     progress: Progress | None = None,
 ) -> Iterator[tuple[Entry, tuple[SourceLocation, ...]]]:
-    """Every input of `image` with the locations that name it, as it is come to, sorted as the manifest has it.
+    """Yields each input with the lines that name it, in the manifest's order, without keeping them in memory.
 
-    Nothing is kept, however many there are. Raises `SourceError` with the location that names what cannot be had.
+    Raises `SourceError` with the line that names the path.
 
-    written  more files that the bake writes, relative to the root: they are no inputs
-    home     the user's: what lies in it is called `~/...`, so that it is the same definition for another user
+    written  more files that the bake writes, relative to the root; they are not inputs
+    home     the user's home folder: paths in it become `~/...`, so that the digest is the same for all users
     """
     declared, named = walks_of(tree, image, config_file, facts, written)
     prefix = home.rstrip("/") + "/" if home.strip("/") else ""
     yield from _hashed(tree, _merged([*declared, *named], prefix), prefix, progress)
-    # With `inputs = []`, only what the template reads is an input.
+    # With `inputs = []`, only files that the template reads are inputs.
     if declared and not any(walk.has_files for walk in declared):
         location = SourceLocation(file=config_file, line=image.line("inputs"))
         raise SourceError(
             f"listing the inputs of image {image.name} ({location})",
-            "there is no file in them",
-            "Name the files and folders that the image is made of in `inputs`.",
-            marks=(location.mark("there is no file in the inputs"),),
+            "there are no files",
+            "Add the files and folders of the image to `inputs`.",
+            marks=(location.mark("there are no files in the inputs"),),
         )
 
 
 def walks_of(
     tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, written: Iterable[str] = ()
 ) -> tuple[list[FileWalk], list[FileWalk]]:
-    """The walks of what bakery.toml declares, and of what the template names."""
+    """Returns the walks of the paths in bakery.toml, and of those in the template."""
     outputs = _outputs(tree, image, facts, written)
     declared = [FileWalk(tree, image, config_file, outputs, origin) for origin in _declared(tree, image, config_file)]
     named = [
@@ -107,12 +107,12 @@ def walks_of(
 
 
 def folders_of_outputs(tree: SourceTree, facts: TemplateFacts) -> frozenset[str]:
-    """The true places of folders that the template says its build writes into."""
+    """Returns the real paths of folders that the template declares outputs in."""
     return Written(tree, facts.outputs, ()).folders
 
 
 def _merged(walks: Sequence[FileWalk], home: str) -> Iterator[tuple[WalkEntry, tuple[SourceLocation, ...]]]:
-    """What all walks come to, sorted, each path once: with the locations that name it."""
+    """Merges all walks in order. Each path is yielded once, with the lines that name it."""
     last: WalkEntry | None = None
     locations: tuple[SourceLocation, ...] = ()
     for found in heapq.merge(*(_renamed(walk, home) for walk in walks), key=partial(_sort_key, home)):
@@ -127,16 +127,16 @@ def _merged(walks: Sequence[FileWalk], home: str) -> Iterator[tuple[WalkEntry, t
 
 
 def _sort_key(home: str, found: WalkEntry) -> tuple[bytes, bool]:
-    """By path components as bytes, like `Entry.sort_key`: NUL, which no name has, is below all that a name may have.
+    """Sorts by path components as bytes, like `Entry.sort_key`: NUL, which no name contains, is below all other bytes.
 
-    What is called `~/...` comes before what lies in a folder of that name.
+    Paths in the home folder (`~/...`) come before those in a folder named `~`.
     """
     told = display_path(found.path, home)
     return told.encode("utf-8", "surrogateescape").replace(b"/", b"\0"), told is found.path
 
 
 def _renamed(walk: FileWalk, home: str) -> Iterable[WalkEntry]:
-    """A walk in the order of what its paths are called, which only a walk from above the home is not by itself."""
+    """Sorts a walk by displayed paths. Only a walk that starts above the home folder is not sorted already."""
     if home and f"{walk.path.rstrip('/')}/" != home and home.startswith(f"{walk.path.rstrip('/')}/"):
         return sorted(walk, key=partial(_sort_key, home))
     return walk
@@ -148,7 +148,7 @@ def _hashed(
     home: str,
     progress: Progress | None,
 ) -> Iterator[tuple[Entry, tuple[SourceLocation, ...]]]:
-    """With the hashes of contents. Failures come in the order of the paths, too: what is hashed ahead is told first."""
+    """Adds the hashes of contents. Errors are raised in the order of the paths."""
     waiting: deque[tuple[WalkEntry, tuple[SourceLocation, ...]]] = deque()
     failures: list[SourceError] = []
 
@@ -176,9 +176,9 @@ def _hashed(
 
 
 def would_be_input(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, path: str) -> bool:
-    """Whether a file that is to be written at `path` would be an input, and so change the digest by being written.
+    """Whether a file written to `path` would be an input, so that writing it changes the digest.
 
-    By where it truly lies: a link may lead there, too.
+    The real path decides: a link may lead there, too.
     """
     outputs = _outputs(tree, image, facts, ())
     wanted = true_place(tree, tree.relative(path))
@@ -192,7 +192,7 @@ def would_be_input(tree: SourceTree, image: ImageConfig, config_file: str, facts
 
 
 def _outputs(tree: SourceTree, image: ImageConfig, facts: TemplateFacts, written: Iterable[str]) -> Written:
-    """What the bake itself writes."""
+    """Returns the files that the bake itself writes."""
     workdir = image.workdir if image.workdir is not None else template_folder(tree, image.template)
     always = [f"{workdir}/{name}" for name in PACKERS_OUTPUTS]
     always.append(f"{template_folder(tree, image.template)}/{OUR_OUTPUT}")
@@ -201,7 +201,7 @@ def _outputs(tree: SourceTree, image: ImageConfig, facts: TemplateFacts, written
 
 
 def _debug_keys(facts: TemplateFacts) -> Iterator[str]:
-    """The private keys that `packer build -debug` writes: `ec2_NAME.pem`, where HCL2 has the source's name alone."""
+    """Yields the private keys that `packer build -debug` writes: `ec2_NAME.pem`. In HCL2, NAME is the source's name."""
     for builder in facts.builders:
         if builder.type.startswith("amazon-"):
             yield from (f"ec2_{name}.pem" for name in {builder.name, builder.name.rpartition(".")[2]})

@@ -1,4 +1,4 @@
-"""Where the files lie that a bake writes: they are no inputs, by whatever path one comes to them."""
+"""Recognizes the files that a bake writes by their real paths: they are not inputs."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
 _Pattern: TypeAlias = "tuple[str, bool, re.Pattern[str]]"
-"""The true place of a folder, whether all in it is meant, and what a path within must match."""
+"""The real path of a folder, whether it matches all files in it, and the pattern for paths within."""
 
 
 class Written:
-    """Outputs by their true places. What is written on a condition only is none of them.
+    """The outputs of a bake, by real path, without those that are only written conditionally.
 
-    folders  the true places of the folders that are there and that something is written into
+    folders  the real paths of existing folders that the bake writes into
     """
 
     def __init__(self, tree: SourceTree, outputs: Iterable[Output], files: Iterable[str]) -> None:
         """`files`: more paths that are written, relative to the root."""
         counting = [output for output in outputs if output.certainty is not Certainty.PERHAPS]
-        # A folder is none: beside what is written it may hold inputs.
+        # A folder is not an output: it may also contain inputs.
         exact = {tree.relative(output.path) for output in counting if not output.pattern and not output.is_folder}
         exact = {path for path in exact if (entry := tree.entry(path)) is None or entry.kind is not FileKind.FOLDER}
         exact |= {tree.relative(path) for path in files}
@@ -37,15 +37,15 @@ class Written:
         self.folders = frozenset(_folders_written_into(tree, (output.path for output in counting)))
 
     def may_lie_in(self, folder: str) -> bool:
-        """Whether an output may lie directly in the folder at this true place."""
+        """Whether an output may be directly in the folder at this real path."""
         above = folder.rstrip("/")
         return above in self._parents or any(f"{above}/".startswith(f"{base}/") for base, _, _ in self._patterns)
 
     def holds(self, place: str, *, declared_at: str | None = None) -> bool:
-        """Whether the file at a true place is an output.
+        """Whether the file at a real path is an output.
 
-        declared_at  the true place of a folder that bakery.toml names: a pattern for all in that folder, or in one
-                     above it, does not count there
+        declared_at  the real path of a folder in bakery.toml; patterns for all files of that folder, or of a parent,
+                     do not apply there
         """
         if place in self._exact:
             return True
@@ -56,7 +56,7 @@ class Written:
         return False
 
     def makes_folder(self, folder: str) -> bool:
-        """Whether an empty folder is one that the bake makes, or that it writes files into."""
+        """Whether the bake creates an empty folder or writes files into it."""
         return folder in self._made or folder in self._parents or any(base == folder for base, _, _ in self._patterns)
 
 
@@ -71,13 +71,13 @@ def _patterns(tree: SourceTree, outputs: Iterable[Output]) -> Iterator[_Pattern]
         if entry is None or entry.kind is not FileKind.FOLDER:
             continue
         base = tree.identity(folder).rstrip("/")
-        # The pattern is for the whole path; what it says of the fixed folders is that they are these.
+        # The pattern is for the whole path: remove the part for the fixed folders.
         within = output.pattern[len(re.escape("/".join(names[:fixed]))) :].lstrip("/")
         yield base, names[fixed:] == ["**"], re.compile(within, re.DOTALL)
 
 
 def _folders_written_into(tree: SourceTree, paths: Iterable[str]) -> Iterator[str]:
-    """The folder of each, or the nearest one above it: what is not there yet is made in that."""
+    """Yields the folder of each path, or its nearest existing parent, in which the bake would create it."""
     for path in paths:
         folder = tree.relative(path.partition("*")[0])
         entry = None
@@ -89,7 +89,7 @@ def _folders_written_into(tree: SourceTree, paths: Iterable[str]) -> Iterator[st
 
 
 def true_place(tree: SourceTree, path: str) -> str | None:
-    """Where a path lies with all links on the way followed; None where its folder is not there."""
+    """The real path, with all links in its folder resolved; None if the folder does not exist."""
     folder, _, name = path.rpartition("/")
     folder = folder or ("/" if path.startswith("/") else ".")
     entry = tree.entry(folder, follow=True)

@@ -1,4 +1,4 @@
-"""Pins every floating input of an image: configuration and world in, manifest and digest out."""
+"""Resolves all inputs of an image, and computes its manifest and digest."""
 
 from __future__ import annotations
 
@@ -49,17 +49,16 @@ if TYPE_CHECKING:
 
 
 PLACEHOLDER_AMI = "ami-00000000000000000"
-"""Stands for the id of an AMI that is still to be built, where Packer and the template reader want one. It is no AMI's:
-nobody asks EC2 for it."""
+"""A placeholder for the id of an AMI that is still to be built, for Packer and the template reader only."""
 
 
 class ImageDefinition(Frozen):
-    """One image with everything pinned.
+    """An image with all inputs resolved.
 
-    digest    None where it is not known, since the base is still to be baked: `awaits` names that image
-    manifest  None in the drop-in, whose checksum is of files alone
-    base      (builder, AMI id), as the manifest has it
-    unseen    what the digest cannot see, as warnings
+    digest    None if it is unknown because the parent image `awaits` must be built first
+    manifest  None in drop-in mode, whose checksum only covers files
+    base      (builder, AMI id), as in the manifest
+    unseen    warnings about what the digest does not cover
     """
 
     image: ImageConfig
@@ -73,7 +72,7 @@ class ImageDefinition(Frozen):
 
     @property
     def regions_of_template(self) -> tuple[str, ...]:
-        """The further regions in which the template itself makes the AMI, as far as they are known."""
+        """The other regions in which the template itself creates the AMI, if known."""
         builders = self.facts.builders if self.facts else ()
         return tuple(dict.fromkeys(region for builder in builders for region in builder.ami_regions))
 
@@ -83,16 +82,16 @@ class ImageDefinition(Frozen):
 
 
 class _Base(Frozen):
-    """What an image starts from: ids, or the image that is to be baked first."""
+    """The source AMIs of an image, or the parent image that must be built first."""
 
     ids: tuple[tuple[str, str], ...] = ()
     awaits: str | None = None
 
 
 class Resolver(Frozen):
-    """Resolves the images of one configuration. What they start from is asked for once.
+    """Resolves the images of one configuration. Each source AMI is looked up once.
 
-    is_past  whether the files are those of a git revision, which other programs cannot read
+    is_past  whether the files come from a git revision, which other programs cannot read
     """
 
     ports: Ports
@@ -103,7 +102,7 @@ class Resolver(Frozen):
     _answers: dict[BaseQuery, BaseResult] = field(default_factory=dict)
 
     def image(self, name: str) -> ImageConfig:
-        """As configured, with what stands after `--` and `--region` merged in."""
+        """Returns the configured image, with the arguments after `--` and `--region` merged in."""
         image = self.config.image(name)
         return replace(
             image,
@@ -117,11 +116,11 @@ class Resolver(Frozen):
         return image.regions or (self.ports.ec2.default_region(),)
 
     def region_of(self, image: ImageConfig) -> str:
-        """Where it is baked."""
+        """The build region."""
         return self.regions_of(image)[0]
 
     def kms_keys(self, image: ImageConfig) -> dict[str, str]:
-        """The keys that copies are encrypted with, by region. Where the image is baked, its template decides."""
+        """The KMS keys of copies, by region. In the build region, the template decides."""
         keys = {region: image.kms_keys.of(region) for region in self.regions_of(image)[1:]}
         return {region: key for region, key in keys.items() if key}
 
@@ -131,16 +130,16 @@ class Resolver(Frozen):
         return tree.relative(image.workdir) if image.workdir is not None else template_folder(tree, image.template)
 
     def var_files(self, image: ImageConfig) -> tuple[str, ...]:
-        """In Packer's order, relative to the root; those behind `--` are written relative to Packer's folder."""
+        """In Packer's order, relative to the root; those after `--` are written relative to Packer's folder."""
         tree, workdir = self.ports.tree, self.workdir(image)
         behind = (path if path.startswith("/") else f"{workdir}/{path}" for path in self.arguments.var_files)
         return tuple(tree.relative(path) for path in (*image.var_files, *behind))
 
     def template_argument(self, image: ImageConfig) -> str:
-        """The template as Packer is told of it.
+        """The template's path in Packer's arguments.
 
-        Relative to the folder that Packer is started in, as a person there would write it, since `path.root` becomes
-        what is written; the template reader counts on it. The drop-in gives an absolute path, as the original did.
+        It is relative to Packer's working directory, because `path.root` gets this text; the template reader relies on
+        it. In drop-in mode it is absolute, as in the original.
         """
         tree = self.ports.tree
         path = tree.relative(image.template)
@@ -149,9 +148,9 @@ class Resolver(Frozen):
         return posixpath.relpath(path, self.workdir(image))
 
     def facts(self, image: ImageConfig, handed: Mapping[str, str] | None = None) -> TemplateFacts:
-        """What the template says, read with the variables that Packer will get.
+        """Reads the template with the variables that Packer will get.
 
-        handed  values of what the bakery hands over, where they are known; else nothing may rest on them
+        handed  known values of the variables that ami-bakery passes; the others are treated as unknown
         """
         configured = self.regions or image.regions
         if configured:
@@ -164,7 +163,7 @@ class Resolver(Frozen):
         return facts
 
     def _default_region(self, image: ImageConfig) -> str | None:
-        """It takes the account's settings to know it: asked for only where the template does."""
+        """The default region, which is in the AWS configuration; only read if the template uses it."""
         try:
             return self.region_of(image)
         except UsageError:
@@ -193,7 +192,7 @@ class Resolver(Frozen):
         return self.ports.templates.read(self.ports.tree, request)
 
     def inputs(self, image: ImageConfig) -> tuple[TemplateFacts, Inventory]:
-        """Every file of an image. Needs no AWS."""
+        """Returns the facts of the template and all inputs. Needs no AWS."""
         facts = self.checked_facts(image)
         return facts, self.inventory(image, facts)
 
@@ -201,7 +200,7 @@ class Resolver(Frozen):
         return inventory_of(self._inputs(image, facts))
 
     def stamps(self, image: ImageConfig, facts: TemplateFacts) -> Stamps:
-        """The status of every input now: taken before and after a build, it shows what was replaced meanwhile."""
+        """Returns the stamps of all inputs. Stamps from before and after a build show which inputs were replaced."""
         from ami_bakery.define.input_stamps import take_stamps
 
         ports = self.ports
@@ -213,7 +212,7 @@ class Resolver(Frozen):
         return replace(made, files={**made.files, **{path: stamp for path, stamp in programs if stamp is not None}})
 
     def _plugin_programs(self, image: ImageConfig, facts: TemplateFacts) -> tuple[str, ...]:
-        """Those whose checksums are in the digest."""
+        """The plugins whose checksums are in the digest."""
         if image.scheme is Scheme.SHA1 or "plugin-versions" in image.digest_exclude:
             return ()
         workdir = self.ports.tree.absolute(self.workdir(image))
@@ -223,10 +222,10 @@ class Resolver(Frozen):
     def entries(
         self, image: ImageConfig, facts: TemplateFacts, stack: ExitStack, at_once: Callable[[int], bool]
     ) -> Iterator[Entry]:
-        """The same for a digest alone: none is kept but those that are hashed at once.
+        """Yields the inputs for a digest, without keeping them, except those that are hashed immediately.
 
-        stack    will close the files that are open
-        at_once  whether one more is to be, of which there are so many
+        stack    closes files that are still open
+        at_once  called with the number of hashed inputs; returns whether to hash one more immediately
         """
         found = stack.enter_context(closing(self._inputs(image, facts)))
         entries = (entry for entry, _ in found)
@@ -236,7 +235,7 @@ class Resolver(Frozen):
         return chain(first, entries)
 
     def checked_facts(self, image: ImageConfig) -> TemplateFacts:
-        """What the template says; raises `ConfigError` where it does not fit what is configured."""
+        """Reads the template. Raises `ConfigError` if it does not fit the configuration."""
         try:
             self.check_places(image)
             facts = self.facts(image)
@@ -251,7 +250,7 @@ class Resolver(Frozen):
         check_places(self.ports.tree, self.config.file, image)
 
     def _inputs(self, image: ImageConfig, facts: TemplateFacts) -> Generator[tuple[Entry, tuple[SourceLocation, ...]]]:
-        """The same, as they are come to. Progress is told."""
+        """Yields the inputs in order, and reports the progress."""
         home = self.ports.environment.get("HOME", "")
         with self._progress(image) as progress:
             try:
@@ -268,14 +267,14 @@ class Resolver(Frozen):
                 raise self._with_folder_advice(image, error) from error
 
     def _missing_submodule(self, image: ImageConfig, error: BakeryError) -> str | None:
-        """The one that is not checked out and in which the file that `error` misses would be."""
+        """The submodule that is not checked out and would contain the missing file of `error`."""
         tree = self.ports.tree
         declared = {tree.relative(path) for path in image.inputs or ()}
         missing = map(tree.relative, self.ports.git.missing_submodules(self.config.root))
         return next((path for path in missing if f" {path}/" in error.doing or path in declared), None)
 
     def _in_packers_words(self, image: ImageConfig, error: TemplateError) -> BakeryError:
-        """A syntax error as Packer tells it, which knows the line better. Of a git revision Packer can read nothing."""
+        """Returns Packer's own syntax error, whose line is more precise; not for a git revision."""
         if self.is_past:
             return error
         tree = self.ports.tree
@@ -292,7 +291,7 @@ class Resolver(Frozen):
         return in_packers_words(tree, self.ports.packer, request, error)
 
     def _with_folder_advice(self, image: ImageConfig, error: BakeryError) -> BakeryError:
-        """The same error, which says so where a submodule is missing, or Packer is to be started in another folder."""
+        """Returns the error with advice to check out a submodule or to set another working directory, if that helps."""
         if isinstance(error, TooLargeError):
             return error
         submodule = None if self.is_past else self._missing_submodule(image, error)
@@ -322,11 +321,11 @@ class Resolver(Frozen):
             progress.end()
 
     def would_be_input(self, image: ImageConfig, path: str) -> bool:
-        """Whether a file at `path`, which is absolute, would be an input of the image."""
+        """Whether a file at the absolute `path` would be an input of the image."""
         return would_be_input(self.ports.tree, image, self.config.file, self.facts(image), path)
 
     def _written(self, image: ImageConfig) -> tuple[str, ...]:
-        """Packer's own log, where the environment asks for one: the same in every run, and no input."""
+        """Packer's log file if the environment enables it; it is not an input."""
         log = self.ports.environment.get("PACKER_LOG_PATH", "")
         return (log if log.startswith("/") else f"{self.workdir(image)}/{log}",) if log else ()
 
@@ -336,10 +335,10 @@ class Resolver(Frozen):
         parents: Mapping[str, Ami | None],
         inputs: tuple[TemplateFacts, Inventory | Iterator[Entry]] | None = None,
     ) -> ImageDefinition:
-        """`parents`: the AMI of each image that another is made from, None where it is still to be baked.
+        """Defines an image.
 
-        inputs  as `inputs` gave them, where they have been read already; of `entries` nothing is kept: memory is the
-                same however many there are
+        parents  the AMI of each parent image; None if it is still to be built
+        inputs   the result of `inputs` or `entries`, if it exists already; entries are not kept in memory
         """
         if image.scheme is Scheme.SHA1:
             unseen = Unseen()
@@ -373,7 +372,7 @@ class Resolver(Frozen):
         base: tuple[tuple[str, str], ...],
         tools: tuple[tuple[str, ...], ...] | None = None,
     ) -> Manifest:
-        """`tools` where they are known already; else Packer is asked."""
+        """Creates the manifest. `tools`: if they are known; None: Packer is asked."""
         without = frozenset(image.digest_exclude)
         selected = "selection" not in without
         return Manifest(
@@ -394,19 +393,19 @@ class Resolver(Frozen):
         )
 
     def without_cache(self) -> Resolver:
-        """The same, without what was looked up before."""
+        """Returns a resolver that looks everything up again."""
         self.ports.packer.forget_plugins()
         return replace(self, _answers={})
 
     def warm_up_tools(self, names: Iterable[str]) -> None:
-        """Let Packer be asked for its version and its plugins, if these images' digests have them, while we go on."""
+        """Starts to query Packer's version and plugins in the background, if these images' digests have them."""
         images = [image for image in map(self.image, names) if image.scheme is Scheme.SHA256]
         plugins = any("plugin-versions" not in image.digest_exclude for image in images)
         if plugins or any("packer-version" not in image.digest_exclude for image in images):
             self.ports.packer.warm_up(plugins=plugins)
 
     def warm_up_ec2(self, names: Iterable[str]) -> None:
-        """Let a connection to EC2 be opened where the first of these images is baked, while we go on."""
+        """Starts to connect to EC2 in the background, in the build region of the first image."""
         for name in islice(names, 1):
             regions = self.regions or self.config.image(name).regions
             self.ports.ec2.warm_up(regions[0] if regions else None)
@@ -418,8 +417,10 @@ class Resolver(Frozen):
             yield from self.plugins(image, facts)
 
     def plugins(self, image: ImageConfig, facts: TemplateFacts) -> tuple[UsedPlugin, ...]:
-        """The plugins that the image will be built with. Raises `PackerError` where one is missing that it requires,
-        and must not or cannot be fetched."""
+        """Returns the plugins of the image's build.
+
+        Raises `PackerError` if a required plugin is missing and may not or cannot be installed.
+        """
         workdir = self.ports.tree.absolute(self.workdir(image))
         told = self.template_argument(image)
         return self.ports.packer.plugins(image.name, told, workdir, facts, self.ports.reporter)
@@ -427,7 +428,7 @@ class Resolver(Frozen):
     def handed_variables(
         self, definition: ImageDefinition, facts: TemplateFacts, region: str
     ) -> tuple[tuple[str, str], ...]:
-        """What Packer gets with `-var`: the image's own, and those of ours that the template declares."""
+        """Returns the variables for `-var`: the image's own, and ami-bakery's if the template declares them."""
         image, digest = definition.image, definition.digest
         ours = {"config_checksum": digest.hex if digest else "", "aws_region": region}
         if image.scheme is Scheme.SHA1 and (subnet := self.ports.environment.get(SUBNET_VARIABLE)):
@@ -440,7 +441,7 @@ class Resolver(Frozen):
         return tuple(sorted({**handed, **own}.items()))
 
     def _environment(self, image: ImageConfig, facts: TemplateFacts) -> tuple[tuple[str, str | None], ...]:
-        """Declared variables, and those that the template is seen to read; each set or unset."""
+        """Returns declared environment variables and those that the template reads; None if unset."""
         read = {name for name, _ in facts.environment if why_not_hashed(name, facts) is None}
         values = self.ports.environment
         return tuple(
@@ -448,18 +449,18 @@ class Resolver(Frozen):
         )
 
     def questions(self, image: ImageConfig, facts: TemplateFacts) -> tuple[BaseQuery, ...]:
-        """What is to be asked of EC2 or SSM to know what an image starts from."""
+        """Returns the queries for an image's source AMI."""
         return tuple(base_queries(image, facts, lambda: self.region_of(image), self.ports.packer))
 
     def prefetch(self, questions: Iterable[BaseQuery]) -> None:
-        """Ask in bulk, so that `define` need not ask for each image."""
+        """Runs queries in bulk, so that `define` does not run them for each image."""
         self._answers.update(ask(self.ports, self.unanswered(questions)))
 
     def unanswered(self, questions: Iterable[BaseQuery]) -> list[BaseQuery]:
         return [question for question in questions if question not in self._answers]
 
     def known_bases(self, region: str) -> dict[str, Ami]:
-        """The AMIs of a region that EC2 told of, in this run, when it was asked what images start from; by id."""
+        """Returns the source AMIs of a region that were looked up in this run, by id."""
         told = (answer for answer in self._answers.values() if isinstance(answer, tuple))
         return {ami.id: ami for amis in told for ami in amis if ami.region == region}
 
@@ -489,7 +490,7 @@ class Resolver(Frozen):
                 raise AwsError(
                     f"looking up the source AMI in {question.region} ({location})",
                     str(question),
-                    "Correct the filters, the owners or the region.",
+                    "Fix the filters, the owners or the region.",
                     marks=(location.mark(f"no base image in {question.region}: {question}"),),
                 )
             case AwsError() as error:
@@ -506,7 +507,7 @@ class Resolver(Frozen):
                 return tuple(ami.id for ami in amis)
 
     def _check_base_is_used(self, image: ImageConfig, base: str) -> None:
-        """The AMI that was hashed must be the one that is used: not one that the template finds by itself."""
+        """Raises if a builder uses another source AMI than the hashed one."""
         for builder in self.facts(image, {image.from_variable: base}).builders:
             if builder.source_ami_filter is not None or builder.source_ami not in (None, base):
                 other = builder.source_ami or "what a filter finds"
@@ -520,7 +521,7 @@ class Resolver(Frozen):
                 )
 
     def _template_bases(self, image: ImageConfig, facts: TemplateFacts) -> list[tuple[str, str]]:
-        """The bases that the template itself names, by builder; what is not known is hashed as it is written."""
+        """Returns the source AMIs in the template, by builder; unknown ones are hashed as written."""
         bases = []
         for builder in facts.builders:
             if builder.source_ami:
@@ -536,8 +537,8 @@ class Resolver(Frozen):
 
             raise TemplateError(
                 f"looking for the base of {builder.name} ({builder.location})",
-                "its filter names no owners, so it finds anybody's AMI, an attacker's of the same name too",
-                'Name the owners: "owners": ["099720109477"].',
+                "its filter has no owners: without owners, anyone's AMI can match",
+                'Add owners, for example "owners": ["099720109477"].',
                 marks=(builder.location.mark(without_owners(builder)),),
             )
         return self._answer(query_of_filter(asked, self.region_of(image), self.ports.packer), builder.location)
