@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from ami_bakery.core.lock.protocol import ProtocolState, advance, begin
+from ami_bakery.core.lock.protocol import advance, begin
+from ami_bakery.core.lock.protocol_state import ProtocolState
 from ami_bakery.core.lock.protocol_steps import (
     AbandonInherited,
     AcquireLock,

@@ -24,7 +24,8 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, NamedTuple, TypeVar
 
 from ami_bakery.core.lock.inherited import InheritedAmis
-from ami_bakery.core.lock.protocol import ProtocolState, advance, begin
+from ami_bakery.core.lock.protocol import advance, begin
+from ami_bakery.core.lock.protocol_state import ProtocolState
 from ami_bakery.core.lock.protocol_steps import (
     AbandonInherited,
     AcquireLock,

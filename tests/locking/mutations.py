@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ami_bakery.core.lock.inherited import InheritedAmis
-from ami_bakery.core.lock.protocol import ProtocolState, advance
+from ami_bakery.core.lock.protocol import advance
+from ami_bakery.core.lock.protocol_state import ProtocolState
 from ami_bakery.core.lock.protocol_steps import (
     AbandonInherited,
     AcquireLock,

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from ami_bakery.bake.slots import BuildSlot, WaitPolicy
     from ami_bakery.core.ec2.image import Ami
-    from ami_bakery.core.lock.protocol import ProtocolState
+    from ami_bakery.core.lock.protocol_state import ProtocolState
     from ami_bakery.core.lock.protocol_steps import Step, StepResult
     from ami_bakery.define.resolver import Resolver
     from ami_bakery.plan.planner import Planned

@@ -10,6 +10,16 @@ from __future__ import annotations
 from typing import assert_never
 
 from ami_bakery.core.lock.inherited import InheritedAmis
+from ami_bakery.core.lock.protocol_state import (
+    ProtocolState,
+    end,
+    hold,
+    lose,
+    tag_step,
+    use_finished,
+    wait,
+    without_permission,
+)
 from ami_bakery.core.lock.protocol_steps import (
     AbandonInherited,
     AcquireLock,
@@ -35,46 +45,12 @@ from ami_bakery.core.lock.protocol_steps import (
     RecordVerified,
     Release,
     RemoveAbandoned,
-    Step,
     StepResult,
     WaitVisible,
 )
-from ami_bakery.values import Frozen, field, replace
+from ami_bakery.values import replace
 
-_MOST_LOSSES = 2
-"""A runner that loses its lock once more fails: its machine or network pauses for minutes."""
-_MOST_UNANSWERED = 3
-
-
-class ProtocolState(Frozen):
-    """The state of a runner. `step` is to be carried out next.
-
-    forced     bake even if an AMI exists
-    required   fail if the credentials do not allow locking
-    waits      wait for another runner's bake; otherwise fail immediately
-    lock       our lock
-    contended  another runner may just have held the lock, so its changes may not be visible yet
-    refusals   how often the name was taken since we last saw its holder: 0, 1, or 2 for more
-    past_locks locks that we have deleted or lost; EC2 may still show them
-    ami        the AMI that is, or will be, the answer
-    recorded   whether our lock has records that the next runner needs if we end here
-    ending     how the bake ends once the lock is released
-    """
-
-    step: Step
-    forced: bool = False
-    required: bool = True
-    waits: bool = True
-    lock: str | None = None
-    contended: bool = False
-    refusals: int = 0
-    unanswered: int = 0
-    losses: int = 0
-    past_locks: frozenset[str] = field(default=frozenset())
-    inherited: InheritedAmis = field(default=InheritedAmis())
-    ami: str | None = None
-    recorded: bool = False
-    ending: Ending | None = None
+_MAX_UNANSWERED = 3
 
 
 def begin(*, forced: bool = False, required: bool = True, waits: bool = True) -> ProtocolState:
@@ -136,18 +112,18 @@ def _next(state: ProtocolState, result: StepResult) -> ProtocolState | None:  # 
 def _after_acquire(state: ProtocolState, result: StepResult) -> ProtocolState | None:
     match result:
         case LockAcquired(lock):
-            return _acquired(state, lock)
+            return hold(state, lock)
         case ProtocolEvent.REFUSED:
             # Read the holder immediately the first time. Afterwards, pause as long as no holder is visible.
             step = Pause() if state.refusals and state.waits else ReadLock()
             return replace(state, step=step, contended=True, refusals=min(state.refusals + 1, 2))
-        case ProtocolEvent.UNANSWERED if state.unanswered < _MOST_UNANSWERED:
+        case ProtocolEvent.UNANSWERED if state.unanswered < _MAX_UNANSWERED:
             # The lock may be ours. If it is, its tags have the id of our run.
             return replace(state, step=ReadLock(), contended=True, unanswered=state.unanswered + 1)
         case ProtocolEvent.DENIED:
-            return _without_permission(state)
+            return without_permission(state)
         case ProtocolEvent.UNANSWERED | ProtocolEvent.FAILED:
-            return _end(state, Ending.FAILED)
+            return end(state, Ending.FAILED)
     return None
 
 
@@ -156,15 +132,15 @@ def _after_read(state: ProtocolState, result: StepResult) -> ProtocolState | Non
         case LockSeen():
             return _after_lock_seen(state, result)
         case LockNotVisible(overdue=True):
-            return _end(state, Ending.NAME_TAKEN)
+            return end(state, Ending.NAME_TAKEN)
         case LockNotVisible():
             if state.refusals > 1 and not state.waits:
-                return _end(state, Ending.BUSY)
+                return end(state, Ending.BUSY)
             return replace(state, step=LookUp(Purpose.GONE))
         case ProtocolEvent.DENIED:
-            return _without_permission(state)
+            return without_permission(state)
         case ProtocolEvent.FAILED:
-            return _end(state, Ending.FAILED)
+            return end(state, Ending.FAILED)
     return None
 
 
@@ -174,13 +150,13 @@ def _after_lock_seen(state: ProtocolState, result: LockSeen) -> ProtocolState:
         return replace(state, step=BreakLock(result.lock), inherited=state.inherited | result.inherited)
     state = replace(state, refusals=0)
     if result.ours:
-        return _acquired(state, result.lock)
+        return hold(state, result.lock)
     if result.expired:
         # Deleted by id: if another runner has taken it over meanwhile, its lock has another id and remains.
         return replace(state, step=BreakLock(result.lock), inherited=state.inherited | result.inherited)
     if result.finished:
         return replace(state, step=LookUp(Purpose.FINISHED))
-    return _wait(state)
+    return wait(state)
 
 
 def _after_break(state: ProtocolState, result: StepResult) -> ProtocolState | None:
@@ -190,7 +166,7 @@ def _after_break(state: ProtocolState, result: StepResult) -> ProtocolState | No
                 state, step=AcquireLock(state.inherited), contended=True, past_locks=state.past_locks | {lock}
             )
         case ((ProtocolEvent.DENIED | ProtocolEvent.FAILED), _):
-            return _end(state, Ending.FAILED)
+            return end(state, Ending.FAILED)
     return None
 
 
@@ -199,9 +175,9 @@ def _after_pause(state: ProtocolState, result: StepResult) -> ProtocolState | No
         case ProtocolEvent.DONE:
             return replace(state, step=ReadLock())
         case ProtocolEvent.TIMED_OUT:
-            return _end(state, Ending.BUSY)
+            return end(state, Ending.BUSY)
         case ProtocolEvent.FAILED:
-            return _end(state, Ending.FAILED)
+            return end(state, Ending.FAILED)
     return None
 
 
@@ -209,9 +185,9 @@ def _after_lookup(state: ProtocolState, result: StepResult) -> ProtocolState | N
     assert isinstance(state.step, LookUp)
     match result:
         case ProtocolEvent.CHANGED:
-            return _end(state, Ending.CHANGED)
+            return end(state, Ending.CHANGED)
         case ProtocolEvent.FAILED:
-            return _end(state, Ending.FAILED)
+            return end(state, Ending.FAILED)
         case LookupResult():
             match state.step.purpose:
                 case Purpose.GONE | Purpose.FINISHED:
@@ -227,15 +203,15 @@ def _after_lookup(state: ProtocolState, result: StepResult) -> ProtocolState | N
 
 def _after_waiting_lookup(state: ProtocolState, result: LookupResult) -> ProtocolState:
     if result.ami is not None and result.complete:
-        return _end(state, Ending.REUSED, result.ami)
+        return end(state, Ending.REUSED, result.ami)
     if state.step == LookUp(Purpose.FINISHED):
-        return _wait(state)
+        return wait(state)
     return replace(state, step=AcquireLock(state.inherited))
 
 
 def _after_second_lookup(state: ProtocolState, result: LookupResult) -> ProtocolState:
     if result.ami is not None:
-        return _use_finished(state, result.ami, Ending.REUSED if result.complete else Ending.COPIED)
+        return use_finished(state, result.ami, Ending.REUSED if result.complete else Ending.COPIED)
     if state.inherited.verified is not None and state.lock is not None and not state.forced:
         return replace(state, step=CheckInherited(state.inherited.verified))
     return replace(state, step=AbandonInherited(state.lock, state.inherited))
@@ -245,7 +221,7 @@ def _after_third_lookup(state: ProtocolState, result: LookupResult) -> ProtocolS
     """EC2 may not have shown the previous holder's AMI before the build. Now it must show every finished AMI."""
     assert state.ami is not None
     if result.ami is None or result.ami == state.ami:
-        return replace(state, step=_tag_step(state, state.ami))
+        return replace(state, step=tag_step(state, state.ami))
     ending = Ending.REUSED if result.complete else Ending.COPIED
     return replace(state, step=Discard(state.ami), ami=result.ami, ending=ending)
 
@@ -260,7 +236,7 @@ def _after_check(state: ProtocolState, result: StepResult) -> ProtocolState | No
         case ProtocolEvent.REFUSED:
             return replace(state, step=AbandonInherited(state.lock, state.inherited))
         case ProtocolEvent.FAILED:
-            return _end(state, Ending.FAILED)
+            return end(state, Ending.FAILED)
     return None
 
 
@@ -271,11 +247,11 @@ def _after_abandon(state: ProtocolState, result: StepResult) -> ProtocolState | 
         case AmisAbandoned(amis):
             return replace(state, step=RemoveAbandoned(amis), inherited=InheritedAmis(), recorded=False)
         case LookupResult(ami, complete) if ami is not None:
-            return _use_finished(state, ami, Ending.REUSED if complete else Ending.COPIED)
+            return use_finished(state, ami, Ending.REUSED if complete else Ending.COPIED)
         case ProtocolEvent.LOST:
-            return _lost(state)
+            return lose(state)
         case ProtocolEvent.FAILED:
-            return _end(state, Ending.FAILED)
+            return end(state, Ending.FAILED)
     return None
 
 
@@ -285,7 +261,7 @@ def _after_remove(state: ProtocolState, result: StepResult) -> ProtocolState | N
             # If the AMI still exists, Packer reports that the name is taken.
             return replace(state, step=Bake())
         case ProtocolEvent.FAILED:
-            return _end(state, Ending.FAILED)
+            return end(state, Ending.FAILED)
     return None
 
 
@@ -296,12 +272,12 @@ def _after_bake(state: ProtocolState, result: StepResult) -> ProtocolState | Non
         case Baked(ami):
             state = replace(state, ami=ami, ending=Ending.BAKED)
             if state.forced:
-                return replace(state, step=_tag_step(state, ami))
+                return replace(state, step=tag_step(state, ami))
             return replace(state, step=LookUp(Purpose.AFTER, settled=state.lock is not None))
         case ProtocolEvent.LOST:
-            return _lost(state)
+            return lose(state)
         case ProtocolEvent.FAILED:
-            return _end(state, Ending.FAILED)
+            return end(state, Ending.FAILED)
     return None
 
 
@@ -311,9 +287,9 @@ def _after_record(state: ProtocolState, result: StepResult) -> ProtocolState | N
         case ProtocolEvent.DONE:
             return replace(state, step=Finish(state.lock, state.ami), recorded=True)
         case ProtocolEvent.LOST:
-            return _lost(state)
+            return lose(state)
         case ProtocolEvent.UNANSWERED | ProtocolEvent.FAILED:
-            return _end(replace(state, recorded=True), Ending.FAILED)
+            return end(replace(state, recorded=True), Ending.FAILED)
     return None
 
 
@@ -324,9 +300,9 @@ def _after_finish(state: ProtocolState, result: StepResult) -> ProtocolState | N
             return replace(state, step=CopyToRegions(state.ami), recorded=False)
         case ProtocolEvent.LOST:
             # An earlier attempt of the same call may have succeeded. The next look-up decides.
-            return _lost(state)
+            return lose(state)
         case ProtocolEvent.UNANSWERED | ProtocolEvent.FAILED:
-            return _end(state, Ending.FAILED)
+            return end(state, Ending.FAILED)
     return None
 
 
@@ -334,9 +310,9 @@ def _after_discard(state: ProtocolState, result: StepResult) -> ProtocolState | 
     match result:
         case ProtocolEvent.DONE | ProtocolEvent.UNANSWERED | ProtocolEvent.DENIED:
             assert state.ami is not None and state.ending is not None
-            return _use_finished(state, state.ami, state.ending)
+            return use_finished(state, state.ami, state.ending)
         case ProtocolEvent.FAILED:
-            return _end(state, Ending.FAILED)
+            return end(state, Ending.FAILED)
     return None
 
 
@@ -346,7 +322,7 @@ def _after_copy(state: ProtocolState, result: StepResult) -> ProtocolState | Non
         case ProtocolEvent.DONE:
             return replace(state, step=WaitVisible(state.ami))
         case ProtocolEvent.FAILED:
-            return _end(state, Ending.FAILED)
+            return end(state, Ending.FAILED)
     return None
 
 
@@ -354,71 +330,12 @@ def _after_visible(state: ProtocolState, result: StepResult) -> ProtocolState | 
     match result:
         case ProtocolEvent.DONE:
             assert state.ending is not None
-            return _end(state, state.ending, state.ami)
+            return end(state, state.ending, state.ami)
         case ProtocolEvent.FAILED:
-            return _end(state, Ending.FAILED)
+            return end(state, Ending.FAILED)
     return None
 
 
-def _after_release(state: ProtocolState, _seen: StepResult) -> ProtocolState:
+def _after_release(state: ProtocolState, _result: StepResult) -> ProtocolState:
     assert state.ending is not None
     return ProtocolState(step=End(state.ending, state.ami))
-
-
-def _acquired(state: ProtocolState, lock: str) -> ProtocolState:
-    return replace(
-        state,
-        step=LookUp(Purpose.BEFORE, settled=state.contended and not state.forced),
-        lock=lock,
-        contended=False,
-        refusals=0,
-        unanswered=0,
-        recorded=bool(state.inherited),
-    )
-
-
-def _without_permission(state: ProtocolState) -> ProtocolState:
-    if state.required:
-        return _end(state, Ending.FAILED)
-    return replace(state, step=LookUp(Purpose.BEFORE), lock=None)
-
-
-def _wait(state: ProtocolState) -> ProtocolState:
-    return replace(state, step=Pause()) if state.waits else _end(state, Ending.BUSY)
-
-
-def _tag_step(state: ProtocolState, ami: str) -> Step:
-    return Finish(None, ami) if state.lock is None else RecordVerified(state.lock, ami)
-
-
-def _use_finished(state: ProtocolState, ami: str, ending: Ending) -> ProtocolState:
-    """Ends with an AMI that another runner has finished; copies it first if regions are missing."""
-    if ending is Ending.COPIED:
-        return replace(state, step=CopyToRegions(ami), ami=ami, ending=ending)
-    return _end(state, ending, ami)
-
-
-def _lost(state: ProtocolState) -> ProtocolState:
-    """Queues again after losing the lock, and keeps a verified AMI of our own as inherited."""
-    if state.losses == _MOST_LOSSES:
-        return _end(replace(state, lock=None), Ending.LOST)
-    assert state.lock is not None
-    return replace(
-        state,
-        step=ReadLock(),
-        lock=None,
-        contended=True,
-        losses=state.losses + 1,
-        past_locks=state.past_locks | {state.lock},
-        inherited=InheritedAmis(state.ami) | state.inherited,
-        ami=None,
-        recorded=False,
-        ending=None,
-    )
-
-
-def _end(state: ProtocolState, ending: Ending, ami: str | None = None) -> ProtocolState:
-    if state.lock is None:
-        return ProtocolState(step=End(ending, ami))
-    keep = state.recorded and ending in (Ending.FAILED, Ending.CHANGED)
-    return ProtocolState(step=Release(state.lock, keep), lock=state.lock, ami=ami, ending=ending)
