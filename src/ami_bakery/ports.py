@@ -368,7 +368,7 @@ class Reporter(Protocol):
     """Shows progress and messages to the user."""
 
     def step(self, image: str, step: str) -> None:
-        """Starts a step of `image`, described by a clause: `baking with Packer 1.6.6`."""
+        """Starts a step of `image`, described by a clause: `building with Packer 1.6.6`."""
 
     def update(self, image: str, step: str) -> None:
         """Updates the description of the current step. A log may show only some updates."""

@@ -78,7 +78,7 @@ def test_the_file_of_sensitive_variables_is_removed_where_the_bakery_is_killed(a
     assert wait_until(lambda: not private.exists())
 
 
-def test_the_guard_is_gone_when_the_bake_is(app: Harness) -> None:
+def test_the_watchdog_ends_with_the_bake(app: Harness) -> None:
     with_a_secret(app, "echo at work; sleep 1")
     process = bake_until(app, "amazon-ebs: at work")
     (private,) = (app.folder.parent / "tmp").glob("ami-bakery-*.json")
