@@ -63,12 +63,6 @@ def harness(tmp_path: Path, local: LocalAws) -> Iterator[Harness]:
     created.close()
 
 
-@pytest.fixture
-def kitchen(harness: Harness) -> Harness:
-    """The fixture's old name."""
-    return harness
-
-
 @pytest.fixture(scope="session")
 def current_packer() -> Path:
     """The folder of current Packer and its amazon plugin, built by scripts/current-packer."""

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 
 @st.composite
-def forests(draw: st.DrawFn, most: int = 12) -> dict[str, str | None]:
+def image_graphs(draw: st.DrawFn, most: int = 12) -> dict[str, str | None]:
     """Generates images by name with their parent, or None; in any order."""
     count = draw(st.integers(1, most))
     parents: dict[str, str | None] = {}

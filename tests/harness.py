@@ -167,9 +167,6 @@ class Harness:
         return dict(Counter(call.action for call in self.control.report().calls))
 
 
-Kitchen = Harness
-
-
 def processes_with_home(folder: Path) -> list[int]:
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
@@ -226,7 +223,7 @@ def unlock(ec2: EC2Client) -> None:
             ec2.delete_key_pair(KeyName=name)
 
 
-def left_in(ec2: EC2Client, *, locks: bool = True) -> list[str]:
+def leftover_resources(ec2: EC2Client, *, locks: bool = True) -> list[str]:
     """Returns leftover resources: instances that are not terminated, key pairs, and Packer's security groups.
 
     Locks are key pairs too; the lock of a killed run expires.

@@ -37,7 +37,7 @@ def finished(image: str, digest: str, **more: str) -> dict[str, str]:
     return tags | {names[key]: value for key, value in more.items()}
 
 
-def stock(harness: Harness, clients: Iterable[EC2Client], *names: str) -> dict[str, dict[str, str]]:
+def seed_images(harness: Harness, clients: Iterable[EC2Client], *names: str) -> dict[str, dict[str, str]]:
     """Creates an AMI for each current definition in each client's region. Returns ids by image and region."""
     digests = {item["image"]: item["digest"] for item in harness.run("digest", "--json", *names).images}
     made: dict[str, dict[str, str]] = {}

@@ -13,7 +13,7 @@ from mypy_boto3_ec2 import EC2Client
 
 from tests.ci_logs import LogCommand, azure_commands, github_commands
 from tests.harness import TOML, Harness, Run, json_template
-from tests.seed import stock
+from tests.seed import seed_images
 
 
 @pytest.fixture
@@ -270,7 +270,7 @@ def test_gitlab_dotenv_report_stays_within_its_limits(app: Harness, ec2: EC2Clie
     head, table = TOML.split("[images.app]")
     names = [f"i{number:02}" for number in range(40)]
     app.write("bakery.toml", head + "".join(f"[images.{name}]{table}" for name in names))
-    stock(app, [ec2])
+    seed_images(app, [ec2])
     gitlab = {"GITLAB_CI": "true"}
     run = app.run("bake", "--output", "amis.env", environment=gitlab)
     assert run.status == 0, run.stderr

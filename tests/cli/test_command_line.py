@@ -9,7 +9,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from tests.harness import TOML, Harness, json_template
-from tests.seed import stock
+from tests.seed import seed_images
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ CHILD = '\n[images.child]\ntemplate = "ami/child.json"\nregions = ["us-east-1"]\
 
 
 def test_json_of_bake_has_the_documented_shape(app: Harness, ec2: EC2Client) -> None:
-    (ami,) = stock(app, [ec2])["app"].values()
+    (ami,) = seed_images(app, [ec2])["app"].values()
     run = app.run("bake", "--json")
     (image,) = run.images
     assert set(run.document) == {"format", "images"}

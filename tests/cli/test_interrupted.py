@@ -13,7 +13,7 @@ from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import FaultKind, InjectedFault, LocalAws
 from tests.conftest import ec2_client
-from tests.harness import Harness, json_template, key_pairs, left_in
+from tests.harness import Harness, json_template, key_pairs, leftover_resources
 from tests.processes import bake_until, children_of, provisioned, wait_until
 from tests.terminal import Terminal
 
@@ -70,7 +70,7 @@ def test_first_ctrl_c_waits_for_packers_cleanup(app: Harness, ec2: EC2Client) ->
     assert terminal.watch(typist) == 130
     assert "app: Packer has cleaned up: nothing of this run remains in EC2" in terminal.seen
     assert "Interrupted by SIGINT" in terminal.seen
-    assert left_in(ec2) == []
+    assert leftover_resources(ec2) == []
 
 
 @pytest.mark.parametrize("answer", ["n\r", "\r"])
@@ -83,7 +83,7 @@ def test_second_ctrl_c_prompts_and_no_keeps_waiting(app: Harness, ec2: EC2Client
     assert typist.plan == []
     assert "app: Packer is still cleaning up (key pair packer_" in terminal.seen
     assert "Packer has cleaned up" in terminal.seen
-    assert left_in(ec2) == []
+    assert leftover_resources(ec2) == []
 
 
 def test_leaving_during_cleanup_hands_packer_to_the_watchdog(app: Harness, ec2: EC2Client) -> None:
@@ -93,10 +93,10 @@ def test_leaving_during_cleanup_hands_packer_to_the_watchdog(app: Harness, ec2: 
     typist = Typist("y\r")
     assert terminal.watch(typist) == 130
     assert typist.plan == []
-    assert left_in(ec2) != []
+    assert leftover_resources(ec2) != []
     assert "Packer has cleaned up" not in terminal.seen
     app.control.clear_faults()
-    assert wait_until(lambda: left_in(ec2, locks=False) == []), left_in(ec2, locks=False)
+    assert wait_until(lambda: leftover_resources(ec2, locks=False) == []), leftover_resources(ec2, locks=False)
 
 
 def test_unanswered_prompt_ends_when_packer_exits(app: Harness, ec2: EC2Client) -> None:
@@ -106,7 +106,7 @@ def test_unanswered_prompt_ends_when_packer_exits(app: Harness, ec2: EC2Client) 
     typist = Typist("", app.control.clear_faults)
     assert terminal.watch(typist) == 130
     assert typist.plan == []
-    assert left_in(ec2) == []
+    assert leftover_resources(ec2) == []
 
 
 def test_closed_terminal_interrupts_and_waits_for_packer(app: Harness, ec2: EC2Client) -> None:
@@ -127,7 +127,7 @@ def test_closed_terminal_interrupts_and_waits_for_packer(app: Harness, ec2: EC2C
     with pytest.raises(ConnectionResetError):
         terminal.watch(close)
     assert status == [130]
-    assert left_in(ec2) == []
+    assert leftover_resources(ec2) == []
 
 
 def test_second_signal_without_a_terminal_keeps_waiting(app: Harness, ec2: EC2Client) -> None:
@@ -142,7 +142,7 @@ def test_second_signal_without_a_terminal_keeps_waiting(app: Harness, ec2: EC2Cl
     app.control.clear_faults()
     process.communicate(timeout=300)
     assert process.returncode == 130
-    assert left_in(ec2) == []
+    assert leftover_resources(ec2) == []
 
 
 def test_pending_ami_of_an_interrupted_packer_is_removed(app: Harness, ec2: EC2Client) -> None:
@@ -154,7 +154,7 @@ def test_pending_ami_of_an_interrupted_packer_is_removed(app: Harness, ec2: EC2C
     assert process.returncode == 130, rest
     assert "app: removed leftover resources: AMI ami-" in rest
     assert images_left(ec2) == []
-    assert left_in(ec2) == []
+    assert leftover_resources(ec2) == []
 
 
 def test_resources_of_a_killed_packer_are_removed(app: Harness, ec2: EC2Client) -> None:
@@ -167,7 +167,7 @@ def test_resources_of_a_killed_packer_are_removed(app: Harness, ec2: EC2Client) 
     removed = next(line for line in rest.splitlines() if "removed leftover resources" in line)
     assert "security group sg-" in removed
     assert "key pair " in removed
-    assert left_in(ec2) == []
+    assert leftover_resources(ec2) == []
 
 
 def test_unremovable_resource_is_named_with_the_command_to_remove_it(app: Harness, ec2: EC2Client) -> None:
@@ -188,7 +188,7 @@ def test_resources_kept_by_on_error_abort_are_named(app: Harness, ec2: EC2Client
     run = app.run("bake", "--", "-on-error=abort")
     assert run.status == 1
     assert "remains in EC2 (-on-error=abort): instance i-" in run.stderr
-    assert len(left_in(ec2, locks=False)) == 3
+    assert len(leftover_resources(ec2, locks=False)) == 3
 
 
 def test_ami_of_another_owner_with_the_same_name_is_kept(app: Harness, ec2: EC2Client) -> None:
@@ -201,7 +201,7 @@ def test_ami_of_another_owner_with_the_same_name_is_kept(app: Harness, ec2: EC2C
     _, rest = process.communicate(timeout=300)
     assert process.returncode == 1, rest
     assert [one["ImageId"] for one in ec2.describe_images(Owners=["self"])["Images"]] == [taken]
-    assert left_in(ec2) == []
+    assert leftover_resources(ec2) == []
 
 
 def test_started_copies_are_removed_with_the_ami(app: Harness, ec2: EC2Client, local: LocalAws) -> None:
@@ -233,7 +233,7 @@ def test_killed_bakery_in_debug_mode_gets_packers_cleanup(app: Harness, ec2: EC2
 
     with pytest.raises(ConnectionResetError):
         terminal.watch(press_enter_until_the_instance)
-    assert wait_until(lambda: left_in(ec2, locks=False) == []), left_in(ec2, locks=False)
+    assert wait_until(lambda: leftover_resources(ec2, locks=False) == []), leftover_resources(ec2, locks=False)
     assert terminal.hang_up() == -signal.SIGHUP
 
 
@@ -249,4 +249,4 @@ def test_signal_in_debug_mode_does_not_wait_for_a_key_press(app: Harness, ec2: E
 
     assert terminal.watch(press_enter_until_the_instance) == 130
     assert signaled
-    assert left_in(ec2) == []
+    assert leftover_resources(ec2) == []

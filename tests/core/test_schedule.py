@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ami_bakery.core.plan.schedule import Schedule
-from tests.graphs import forests
+from tests.graphs import image_graphs
 
 
-@given(forests(), st.integers(0, 1 << 16))
+@given(image_graphs(), st.integers(0, 1 << 16))
 def test_each_image_starts_once_and_after_its_parent(parents: dict[str, str | None], seed: int) -> None:
     choice = random.Random(seed)
     schedule = Schedule(parents)

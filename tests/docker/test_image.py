@@ -17,7 +17,7 @@ from tests.docker.engine import Engine
 from tests.docker.image import IMAGE_ARGUMENTS, build_options, built_of, words_of
 from tests.docker.stage import Stage
 from tests.documents import ROOT
-from tests.harness import json_template, left_in
+from tests.harness import json_template, leftover_resources
 
 MOUNTS = "--mount type=bind,source=$(pwd),target=$(pwd) --mount type=bind,source=$HOME/.aws/,target=/root/.aws"
 DROP_IN = (
@@ -131,7 +131,7 @@ def test_stopping_the_container_leaves_no_resource_in_ec2(stage: Stage, ec2: EC2
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 130, said
     assert "Interrupted by SIGTERM" in said
-    assert left_in(ec2) == []
+    assert leftover_resources(ec2) == []
     assert ec2.describe_images(Owners=["self"])["Images"] == []
 
 

@@ -32,16 +32,16 @@ _AUTHOR = {f"GIT_{role}_{key}": "a@example.org" for role in ("AUTHOR", "COMMITTE
 MARK = "--- output of the next command ---"
 
 
-def _sample_app(kitchen: Harness) -> None:
+def _sample_app(harness: Harness) -> None:
     """The example in a git repository, committed."""
-    shutil.copytree(ROOT / "examples/sample-app", kitchen.folder, dirs_exist_ok=True)
-    commit(kitchen)
+    shutil.copytree(ROOT / "examples/sample-app", harness.folder, dirs_exist_ok=True)
+    commit(harness)
 
 
-def _sample_app_of_the_original(kitchen: Harness) -> None:
+def _sample_app_of_the_original(harness: Harness) -> None:
     """The same without a bakery.toml."""
-    shutil.copytree(ROOT / "examples/sample-app/ami", kitchen.folder / "ami")
-    commit(kitchen)
+    shutil.copytree(ROOT / "examples/sample-app/ami", harness.folder / "ami")
+    commit(harness)
 
 
 BASE_AND_APP = """\
@@ -61,28 +61,28 @@ from = "base"
 """
 
 
-def _base_and_app(kitchen: Harness) -> None:
+def _base_and_app(harness: Harness) -> None:
     """Two images, one built on the other, each with a script that can make its build fail."""
     for name in ("base", "app"):
         template = json_template(source_ami="{{user `source_ami`}}")
         del template["builders"][0]["source_ami_filter"]
         template["variables"]["source_ami"] = ""
         template["provisioners"] = [{"type": "shell-local", "inline": [f"sh images/{name}/check.sh"]}]
-        kitchen.write(f"images/{name}/{name}.json", template)
-        kitchen.write(f"images/{name}/check.sh", "exit 0\n")
-    kitchen.write("bakery.toml", BASE_AND_APP)
-    commit(kitchen)
+        harness.write(f"images/{name}/{name}.json", template)
+        harness.write(f"images/{name}/check.sh", "exit 0\n")
+    harness.write("bakery.toml", BASE_AND_APP)
+    commit(harness)
 
 
-def commit(kitchen: Harness) -> None:
-    kitchen.environment |= _AUTHOR
+def commit(harness: Harness) -> None:
+    harness.environment |= _AUTHOR
     for words in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message", "all")):
-        subprocess.run(["git", *words], cwd=kitchen.folder, env=kitchen.environment, check=True)
+        subprocess.run(["git", *words], cwd=harness.folder, env=harness.environment, check=True)
 
 
-def _empty_folder(kitchen: Harness) -> None:
+def _empty_folder(harness: Harness) -> None:
     """Only sets the author of git's commits."""
-    kitchen.environment |= _AUTHOR
+    harness.environment |= _AUTHOR
 
 
 FOLDERS: dict[str, Callable[[Harness], None]] = {
@@ -134,20 +134,20 @@ def steps_of(block: Block) -> list[Step]:
     return steps
 
 
-def walk(kitchen: Harness, steps: list[Step]) -> list[str]:
+def walk(harness: Harness, steps: list[Step]) -> list[str]:
     """Runs the commands in one shell and returns the output of each, both streams together."""
     script = "".join(f"printf '%s\\n' '{MARK}'\n{step.command}" for step in steps)
     done = subprocess.run(
         ["bash", "-c", script],
-        cwd=kitchen.folder,
-        env=kitchen.environment,
+        cwd=harness.folder,
+        env=harness.environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         timeout=300,
     )
-    said = done.stdout.replace(str(kitchen.folder), "/home/you/app")
+    said = done.stdout.replace(str(harness.folder), "/home/you/app")
     return said.split(f"{MARK}\n")[1:]
 
 
@@ -215,10 +215,10 @@ def _filled(pattern: Callable[[re.Match[str]], str], text: str) -> str:
 
 
 @pytest.mark.parametrize(("document", "folder"), walks())
-def test_console_sessions_print_the_documented_output(kitchen: Harness, document: str, folder: str) -> None:
+def test_console_sessions_print_the_documented_output(harness: Harness, document: str, folder: str) -> None:
     steps = [step for block in walks()[document, folder] for step in steps_of(block)]
-    FOLDERS[folder](kitchen)
-    said = walk(kitchen, steps)
+    FOLDERS[folder](harness)
+    said = walk(harness, steps)
     if "AMI_BAKERY_WRITE_WALKS" in os.environ:
         write_outputs(ROOT / document, steps, said)
         return

@@ -10,7 +10,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import LocalAws
-from tests.harness import TOML, Harness, left_in, unlock
+from tests.harness import TOML, Harness, leftover_resources, unlock
 from tests.processes import bake_until, kill_everything_of, processes_with, wait_until
 
 TEMPLATE = """\
@@ -63,13 +63,13 @@ def kinds_marked(ec2: EC2Client) -> set[str]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["terminated", "killed"])
 def test_current_packer_cleans_up(current: Harness, ec2: EC2Client, number: int) -> None:
     process = bake_until(current, AT_WORK)
-    assert len(left_in(ec2, locks=False)) == 3
+    assert len(leftover_resources(ec2, locks=False)) == 3
     os.kill(process.pid, number)
     _, rest = process.communicate(timeout=300)
     if number == signal.SIGTERM:
         assert process.returncode == 130
         assert "app: Packer has cleaned up: nothing of this run remains in EC2" in rest
-    assert wait_until(lambda: left_in(ec2, locks=False) == []), left_in(ec2, locks=False)
+    assert wait_until(lambda: leftover_resources(ec2, locks=False) == []), leftover_resources(ec2, locks=False)
     assert wait_until(lambda: processes_with(str(current.folder)) == [])
 
 

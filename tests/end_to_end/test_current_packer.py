@@ -16,18 +16,18 @@ from mypy_boto3_ec2 import EC2Client
 from ami_bakery.core.ec2.image import DIGEST_TAG, FROM_TAG, IMAGE_TAG
 from ami_bakery.local import LocalAws
 from tests.documents import ROOT
-from tests.harness import Kitchen, json_template, left_in
+from tests.harness import Harness, json_template, leftover_resources
 
 MODERN = ROOT / "tests/end_to_end/modern"
 AMAZON = "github.com/hashicorp/amazon"
 
 
 @pytest.fixture
-def modern(tmp_path: Path, local: LocalAws, current_packer: Path) -> Kitchen:
+def modern(tmp_path: Path, local: LocalAws, current_packer: Path) -> Harness:
     """A template with required_plugins, a data source, locals and dynamic blocks."""
-    kitchen = Kitchen(tmp_path, local, current_packer)
-    shutil.copytree(MODERN, kitchen.folder, dirs_exist_ok=True)
-    return kitchen
+    harness = Harness(tmp_path, local, current_packer)
+    shutil.copytree(MODERN, harness.folder, dirs_exist_ok=True)
+    return harness
 
 
 def versions(packer: Path) -> tuple[str, str]:
@@ -36,7 +36,7 @@ def versions(packer: Path) -> tuple[str, str]:
     return packer.name.split("-")[1], plugin.name.split("_v")[1].split("_")[0]
 
 
-def test_modern_template_is_baked_once(modern: Kitchen, ec2: EC2Client) -> None:
+def test_modern_template_is_baked_once(modern: Harness, ec2: EC2Client) -> None:
     ami = modern.run("bake").answer
     assert modern.run("bake").answer == ami
     assert modern.packer_runs == 1
@@ -44,12 +44,12 @@ def test_modern_template_is_baked_once(modern: Kitchen, ec2: EC2Client) -> None:
     tags = {tag["Key"]: tag["Value"] for tag in image["Tags"]}
     assert (tags[IMAGE_TAG], tags[DIGEST_TAG]) == ("web", modern.run("digest").answer)
     assert (tags["Team"], "jammy" in tags["Base"]) == ("shop", True), "written by the template's dynamic block"
-    assert left_in(ec2) == []
+    assert leftover_resources(ec2) == []
     (plan,) = modern.run("plan", "--json").images
     assert (plan["action"], plan["amis"]) == ("reuse", {"us-east-1": ami})
 
 
-def test_file_named_by_a_local_is_found_and_changes_the_digest(modern: Kitchen) -> None:
+def test_file_named_by_a_local_is_found_and_changes_the_digest(modern: Harness) -> None:
     (inputs,) = modern.run("inputs", "--json").images
     assert [entry["path"] for entry in inputs["inputs"]] == ["files/setup.sh", "web.pkr.hcl"]
     assert inputs["unresolved"] == []
@@ -60,7 +60,7 @@ def test_file_named_by_a_local_is_found_and_changes_the_digest(modern: Kitchen) 
     assert modern.packer_runs == 2
 
 
-def test_source_ami_of_a_data_source_is_in_the_digest(modern: Kitchen, ec2: EC2Client) -> None:
+def test_source_ami_of_a_data_source_is_in_the_digest(modern: Harness, ec2: EC2Client) -> None:
     assert "not in the digest" not in modern.run("check").stdout + modern.run("plan").stderr
     ami = modern.run("bake").answer
     (image,) = ec2.describe_images(ImageIds=[ami])["Images"]
@@ -69,13 +69,13 @@ def test_source_ami_of_a_data_source_is_in_the_digest(modern: Kitchen, ec2: EC2C
     assert (tags[FROM_TAG], tags["Base"]) == (image.get("SourceImageId"), base["Name"])
 
 
-def test_packers_version_is_reported(modern: Kitchen, current_packer: Path) -> None:
+def test_packers_version_is_reported(modern: Harness, current_packer: Path) -> None:
     packer, _ = versions(current_packer)
     assert f"web: building with Packer {packer}\n" in modern.run("bake").stderr
 
 
 @pytest.mark.parametrize("file", ["web.json", "web.pkr.hcl"])
-def test_message_for_a_missing_amazon_plugin_has_the_command_that_installs_it(modern: Kitchen, file: str) -> None:
+def test_message_for_a_missing_amazon_plugin_has_the_command_that_installs_it(modern: Harness, file: str) -> None:
     """Packer does not include it since 1.10."""
     install = "packer plugins install github.com/hashicorp/amazon"
     modern.write("bakery.toml", f'version = 1\n[images.web]\ntemplate = "{file}"\nregions = ["us-east-1"]\n')
@@ -92,7 +92,7 @@ def test_message_for_a_missing_amazon_plugin_has_the_command_that_installs_it(mo
     assert (bake.status, bake.stdout, install in bake.stderr) == (1, "", True)
 
 
-def newer_plugin(modern: Kitchen, packer: Path, version: str) -> None:
+def newer_plugin(modern: Harness, packer: Path, version: str) -> None:
     """Installs the same plugin again, as a later `version`."""
     plugins = modern.folder.parent / "plugins"
     shutil.copytree(packer / "plugins", plugins)
@@ -109,7 +109,7 @@ def newer_plugin(modern: Kitchen, packer: Path, version: str) -> None:
     wrapper.with_name(f"{wrapper.name}_SHA256SUM").write_text(digest)
 
 
-def test_newer_plugin_is_a_new_definition_and_is_what_packer_uses(modern: Kitchen, current_packer: Path) -> None:
+def test_newer_plugin_is_a_new_definition_and_is_what_packer_uses(modern: Harness, current_packer: Path) -> None:
     ami = modern.run("bake").answer
     newer_plugin(modern, current_packer, "1.99.0")
     (plan,) = modern.run("plan", "--json").images
@@ -120,7 +120,7 @@ def test_newer_plugin_is_a_new_definition_and_is_what_packer_uses(modern: Kitche
     assert "1.99.0" in (modern.folder.parent / "plugin-used").read_text()
 
 
-def test_newer_plugin_that_the_template_does_not_allow_changes_nothing(modern: Kitchen, current_packer: Path) -> None:
+def test_newer_plugin_that_the_template_does_not_allow_changes_nothing(modern: Harness, current_packer: Path) -> None:
     digest = modern.run("digest").answer
     newer_plugin(modern, current_packer, "2.0.0")
     assert modern.run("digest").answer == digest
@@ -129,7 +129,7 @@ def test_newer_plugin_that_the_template_does_not_allow_changes_nothing(modern: K
 
 
 def test_plugin_version_is_in_the_digest_of_a_template_that_requires_none(
-    modern: Kitchen, current_packer: Path
+    modern: Harness, current_packer: Path
 ) -> None:
     template = (MODERN / "web.pkr.hcl").read_text()
     modern.write("web.pkr.hcl", "variable" + template.partition("\nvariable")[2])

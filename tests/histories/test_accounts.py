@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
     from ami_bakery.local import LocalAws
-    from tests.harness import Kitchen
+    from tests.harness import Harness
 
 OURS, OTHER = ACCOUNTS
 ROLE = f"arn:aws:iam::{OTHER.account_id}:role/builder"
@@ -53,7 +53,7 @@ def section(name: str, account: Any) -> str:
     return f"[{name}]\n{keys}"
 
 
-def aws_files(app: Kitchen, *, config: str = "", credentials: str = "") -> None:
+def aws_files(app: Harness, *, config: str = "", credentials: str = "") -> None:
     folder = app.folder.parent / ".aws"
     folder.mkdir()
     (folder / "config").write_text(config)
@@ -72,7 +72,7 @@ def aws_files(app: Kitchen, *, config: str = "", credentials: str = "") -> None:
 )
 @pytest.mark.parametrize("command", ["bake", "plan", "check"])
 def test_template_that_builds_in_another_account_is_reported_before_packer(
-    app: Kitchen, command: str, login: dict[str, Any]
+    app: Harness, command: str, login: dict[str, Any]
 ) -> None:
     app.write("ami/app.json", json_template(**login))
     run = app.run(command)
@@ -86,14 +86,14 @@ def test_template_that_builds_in_another_account_is_reported_before_packer(
     assert app.packer_runs == 0
 
 
-def test_hcl_template_that_builds_in_another_account_is_reported_before_packer(app: Kitchen) -> None:
+def test_hcl_template_that_builds_in_another_account_is_reported_before_packer(app: Harness) -> None:
     app.write("ami/app.pkr.hcl", HCL % f'assume_role {{\n    role_arn = "{ROLE}"\n  }}')
     app.write("bakery.toml", (app.folder / "bakery.toml").read_text().replace("app.json", "app.pkr.hcl"))
     run = app.run("check")
     assert f"builds in the account {OTHER.account_id} (assume_role)" in run.stdout
 
 
-def test_drop_in_template_that_builds_in_another_account_is_reported_before_packer(drop_in: Kitchen) -> None:
+def test_drop_in_template_that_builds_in_another_account_is_reported_before_packer(drop_in: Harness) -> None:
     drop_in.write("ami/packer/ami.json", json_template(**OTHER_KEYS))
     run = drop_in.run(program="bake")
     assert run.status == 1
@@ -101,7 +101,7 @@ def test_drop_in_template_that_builds_in_another_account_is_reported_before_pack
     assert drop_in.packer_runs == 0
 
 
-def test_drop_in_template_that_builds_in_another_region_is_reported_before_packer(drop_in: Kitchen) -> None:
+def test_drop_in_template_that_builds_in_another_region_is_reported_before_packer(drop_in: Harness) -> None:
     drop_in.write("ami/packer/ami.json", json_template(region="eu-west-1"))
     run = drop_in.run(program="bake")
     assert run.status == 1
@@ -109,12 +109,12 @@ def test_drop_in_template_that_builds_in_another_region_is_reported_before_packe
     assert drop_in.packer_runs == 0
 
 
-def test_template_that_copies_to_the_configured_region_is_built(drop_in: Kitchen) -> None:
+def test_template_that_copies_to_the_configured_region_is_built(drop_in: Harness) -> None:
     drop_in.write("ami/packer/ami.json", json_template(region="eu-west-1", ami_regions=["us-east-1"]))
     assert drop_in.run(program="bake").status == 0
 
 
-def test_region_that_only_the_build_knows_is_a_finding(app: Kitchen) -> None:
+def test_region_that_only_the_build_knows_is_a_finding(app: Harness) -> None:
     app.write("ami/app.json", json_template(region="{{build `SourceAMIName`}}"))
     assert "the region of amazon-ebs is unknown before the build" in app.run("check").stdout
 
@@ -130,7 +130,7 @@ def test_region_that_only_the_build_knows_is_a_finding(app: Kitchen) -> None:
     ],
     ids=str,
 )
-def test_credentials_of_the_same_account_are_no_finding(app: Kitchen, login: dict[str, Any]) -> None:
+def test_credentials_of_the_same_account_are_no_finding(app: Harness, login: dict[str, Any]) -> None:
     variables = {"a": "{{env `AWS_ACCESS_KEY_ID`}}", "s": "{{env `AWS_SECRET_ACCESS_KEY`}}"}
     if "{{env" in str(login):
         login = {"access_key": "{{user `a`}}", "secret_key": "{{user `s`}}"}
@@ -141,7 +141,7 @@ def test_credentials_of_the_same_account_are_no_finding(app: Kitchen, login: dic
     assert "account" not in said, said
 
 
-def test_profile_of_another_account_is_reported(app: Kitchen) -> None:
+def test_profile_of_another_account_is_reported(app: Harness) -> None:
     aws_files(app, credentials=section("default", OURS) + section("second", OTHER))
     app.write("ami/app.json", json_template(profile="second"))
     run = app.run("bake", environment=NO_KEYS)
@@ -150,7 +150,7 @@ def test_profile_of_another_account_is_reported(app: Kitchen) -> None:
     assert app.packer_runs == 0
 
 
-def test_credential_process_is_not_run_to_plan_and_the_doubt_is_reported(app: Kitchen) -> None:
+def test_credential_process_is_not_run_to_plan_and_the_doubt_is_reported(app: Harness) -> None:
     ran = app.folder.parent / "ran"
     config = f"[profile second]\ncredential_process = touch {ran}\n"
     aws_files(app, config=config, credentials=section("default", OURS))
@@ -163,7 +163,7 @@ def test_credential_process_is_not_run_to_plan_and_the_doubt_is_reported(app: Ki
     assert not ran.exists()
 
 
-def test_ami_that_was_built_in_another_account_is_reported_with_the_account(app: Kitchen, local: LocalAws) -> None:
+def test_ami_that_was_built_in_another_account_is_reported_with_the_account(app: Harness, local: LocalAws) -> None:
     """The build itself writes `shared_credentials_file`, so the account is not known before."""
     secrets = app.folder.parent / "later"
     aws_files(app, credentials=section("default", OURS))
@@ -248,7 +248,7 @@ def test_account_of_other_credentials(tmp_path: Path, fields: Mapping[str, str],
 
 
 @pytest.fixture
-def logged_in(app: Kitchen) -> Kitchen:
+def logged_in(app: Harness) -> Harness:
     """ami-bakery's credentials come from a process, which fails while a file `logged-out` exists; Packer has its own
     keys.
     """
@@ -271,7 +271,7 @@ def logged_in(app: Kitchen) -> Kitchen:
     return app
 
 
-def logging_out_once(app: Kitchen) -> Path:
+def logging_out_once(app: Harness) -> Path:
     """Logs out once, at the end of the first build."""
     out, ran = app.folder.parent / "logged-out", app.folder.parent / "ran"
     post = [{"type": "shell-local", "inline": [f"[ -e {ran} ] || touch {ran} {out}"]}]
@@ -279,7 +279,7 @@ def logging_out_once(app: Kitchen) -> Path:
     return out
 
 
-def test_credentials_that_come_back_within_the_retries_lose_no_bake(logged_in: Kitchen, ec2: EC2Client) -> None:
+def test_credentials_that_come_back_within_the_retries_lose_no_bake(logged_in: Harness, ec2: EC2Client) -> None:
     out = logging_out_once(logged_in)
     process = logged_in.start("bake")
     read_until(process, "the credentials failed, retrying: the credential_process of the profile default")
@@ -290,7 +290,7 @@ def test_credentials_that_come_back_within_the_retries_lose_no_bake(logged_in: K
     assert logged_in.packer_runs == 1
 
 
-def test_credentials_that_stay_expired_are_reported_with_the_ami_and_the_next_run_is_free(logged_in: Kitchen) -> None:
+def test_credentials_that_stay_expired_are_reported_with_the_ami_and_the_next_run_is_free(logged_in: Harness) -> None:
     out = logging_out_once(logged_in)
     run = logged_in.run("bake", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"}, timeout=200)
     assert run.status == 1
@@ -301,7 +301,7 @@ def test_credentials_that_stay_expired_are_reported_with_the_ami_and_the_next_ru
     assert logged_in.run("bake", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"}).status == 0
 
 
-def test_missing_login_is_reported_at_once(logged_in: Kitchen) -> None:
+def test_missing_login_is_reported_at_once(logged_in: Harness) -> None:
     (logged_in.folder.parent / "logged-out").touch()
     run = logged_in.run("bake", timeout=30)
     assert run.status == 1

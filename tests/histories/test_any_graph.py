@@ -34,7 +34,7 @@ from ami_bakery.errors import PackerError, SkippedError
 from ami_bakery.ports import BuildRequest, Reporter
 from ami_bakery.template.facts import TemplateFacts
 from ami_bakery.wiring import create_ports, find_bakery_toml
-from tests.graphs import forests
+from tests.graphs import image_graphs
 from tests.harness import Harness
 from tests.histories.test_parallel import HEAD, image
 
@@ -156,7 +156,7 @@ def downstream(parents: Mapping[str, str | None], failing: frozenset[str]) -> fr
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10, deadline=None)
 @given(
-    parents=forests(MOST),
+    parents=image_graphs(MOST),
     failing=st.sets(st.integers(0, MOST - 1)),
     jobs=st.integers(1, MOST),
     seed=st.integers(0, 1 << 16),

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
     from ami_bakery.local import LocalAws
-    from tests.harness import Kitchen
+    from tests.harness import Harness
 
 NAMED = "app-{{user `config_checksum`}}"
 
 
-def test_disabled_ami_with_the_name_is_reported_before_packer(app: Kitchen, ec2: EC2Client) -> None:
+def test_disabled_ami_with_the_name_is_reported_before_packer(app: Harness, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(ami_name="app-1"))
     ami = own_ami(ec2, "app-1")
     ec2.disable_image(ImageId=ami)
@@ -33,7 +33,7 @@ def test_disabled_ami_with_the_name_is_reported_before_packer(app: Kitchen, ec2:
     assert app.run("bake").status == 0
 
 
-def test_disabled_ami_of_the_same_definition_can_be_enabled(app: Kitchen, ec2: EC2Client) -> None:
+def test_disabled_ami_of_the_same_definition_can_be_enabled(app: Harness, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(ami_name=NAMED))
     ami = app.run("bake").answer
     ec2.disable_image(ImageId=ami)
@@ -47,7 +47,7 @@ def test_disabled_ami_of_the_same_definition_can_be_enabled(app: Kitchen, ec2: E
     assert app.run("bake").answer == ami
 
 
-def test_disabled_ami_does_not_conflict_with_a_name_that_has_a_time(app: Kitchen, ec2: EC2Client) -> None:
+def test_disabled_ami_does_not_conflict_with_a_name_that_has_a_time(app: Harness, ec2: EC2Client) -> None:
     ami = app.run("bake").answer
     ec2.disable_image(ImageId=ami)
     assert app.run("bake").answer != ami
@@ -55,7 +55,7 @@ def test_disabled_ami_does_not_conflict_with_a_name_that_has_a_time(app: Kitchen
 
 @pytest.mark.parametrize("disabled", [True, False])
 def test_name_that_is_taken_in_a_template_region_is_reported_before_packer(
-    app: Kitchen, local: LocalAws, disabled: bool
+    app: Harness, local: LocalAws, disabled: bool
 ) -> None:
     abroad = ec2_client(local, "eu-west-1")
     ami = own_ami(abroad, "app-1")
@@ -89,7 +89,7 @@ def toml(count: int) -> str:
 )
 @pytest.mark.parametrize("command", ["bake", "plan", "check"])
 def test_too_many_tags_in_total_are_reported_before_packer(
-    app: Kitchen, command: str, template: dict[str, Any], configured: int, total: int
+    app: Harness, command: str, template: dict[str, Any], configured: int, total: int
 ) -> None:
     app.write("ami/app.json", json_template(**template))
     app.write("bakery.toml", toml(configured) if configured else TOML)
@@ -111,13 +111,13 @@ def test_too_many_tags_in_total_are_reported_before_packer(
     ],
     ids=str,
 )
-def test_maximum_number_of_tags_is_no_finding(app: Kitchen, template: dict[str, Any], configured: int) -> None:
+def test_maximum_number_of_tags_is_no_finding(app: Harness, template: dict[str, Any], configured: int) -> None:
     app.write("ami/app.json", json_template(**template))
     app.write("bakery.toml", toml(configured) if configured else TOML)
     assert "too-many-tags" not in app.run("check").stdout
 
 
-def test_hcl_tag_blocks_are_counted_too(app: Kitchen) -> None:
+def test_hcl_tag_blocks_are_counted_too(app: Harness) -> None:
     blocks = "\n".join(f'  tag {{\n    key = "t-{number}"\n    value = "x"\n  }}' for number in range(44))
     app.write(
         "ami/app.pkr.hcl",

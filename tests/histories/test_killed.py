@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from tests.harness import TOML, Harness, left_in
+from tests.harness import TOML, Harness, leftover_resources
 from tests.processes import bake_until, processes_with, provisioned, wait_until
 
 
@@ -20,10 +20,10 @@ def test_packer_cleans_up_after_a_bakery_that_was_killed(
 ) -> None:
     provisioned(app, "echo at work; sleep 60")
     process = bake_until(app, "amazon-ebs: at work")
-    assert len(left_in(ec2, locks=False)) == 3, "an instance, a key pair, a security group"
+    assert len(leftover_resources(ec2, locks=False)) == 3, "an instance, a key pair, a security group"
     kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=300)
-    assert wait_until(lambda: left_in(ec2, locks=False) == []), left_in(ec2, locks=False)
+    assert wait_until(lambda: leftover_resources(ec2, locks=False) == []), leftover_resources(ec2, locks=False)
     assert wait_until(lambda: processes_with(str(app.folder)) == [])
 
 
@@ -33,7 +33,7 @@ def test_a_packer_that_talks_on_after_the_kill_still_cleans_up(app: Harness, ec2
     process = bake_until(app, "amazon-ebs: at work")
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=300)
-    assert wait_until(lambda: left_in(ec2, locks=False) == []), left_in(ec2, locks=False)
+    assert wait_until(lambda: leftover_resources(ec2, locks=False) == []), leftover_resources(ec2, locks=False)
 
 
 STUBBORN_PACKER = """\

@@ -13,7 +13,7 @@ from ami_bakery.core.ec2.image import SHARED_TAG
 from ami_bakery.local import FaultKind, InjectedFault, LocalAws
 from tests.conftest import aws_client, ec2_client
 from tests.harness import Harness, json_template
-from tests.seed import finished, own_ami, public_ami, stock
+from tests.seed import finished, own_ami, public_ami, seed_images
 
 REGIONS = ("us-east-1", "eu-west-1", "ap-south-1", "us-west-2")
 
@@ -51,14 +51,14 @@ def asked(harness: Harness) -> dict[str, int]:
 
 def test_200_unchanged_images_of_one_filter_are_planned_with_two_calls(harness: Harness, ec2: EC2Client) -> None:
     images(harness, {f"i{number}": "" for number in range(200)})
-    stock(harness, [ec2])
+    seed_images(harness, [ec2])
     assert asked(harness) == {"DescribeImages": 2}
 
 
 def test_200_unchanged_images_of_200_ids_are_planned_with_two_calls(harness: Harness, ec2: EC2Client) -> None:
     bases = [own_ami(ec2, f"base-{number}") for number in range(200)]
     images(harness, {f"i{number}": f'from = "{base}"' for number, base in enumerate(bases)})
-    stock(harness, [ec2])
+    seed_images(harness, [ec2])
     assert asked(harness) == {"DescribeImages": 2}
 
 
@@ -66,7 +66,7 @@ def test_450_images_in_four_regions_need_three_calls_for_each_region(
     harness: Harness, clients: Sequence[EC2Client]
 ) -> None:
     images(harness, {f"i{number}": "" for number in range(450)}, regions=REGIONS)
-    stock(harness, clients)
+    seed_images(harness, clients)
     assert asked(harness) == {"DescribeImages": 1 + 3 * 4}
     calls = harness.control.report().calls
     assert Counter(call.region for call in calls) == {"us-east-1": 4, "eu-west-1": 3, "ap-south-1": 3, "us-west-2": 3}
@@ -81,7 +81,7 @@ def test_each_different_filter_is_one_call_and_equal_filters_are_one_call(harnes
             for number in range(12)
         },
     )
-    stock(harness, [ec2])
+    seed_images(harness, [ec2])
     assert asked(harness) == {"DescribeImages": 3 + 1}
 
 
@@ -103,7 +103,7 @@ def test_ssm_calls_have_ten_parameters_each(harness: Harness, local: LocalAws, e
         for number in range(12):
             ssm.put_parameter(Name=f"/base/{number}", Value=own_ami(ec2, f"base-{number}"), Type="String")
     images(harness, {f"i{number}": f'from = {{ ssm = "/base/{number % 12}" }}' for number in range(24)})
-    stock(harness, [ec2])
+    seed_images(harness, [ec2])
     assert asked(harness) == {"GetParameters": 2, "DescribeImages": 2}
 
 
@@ -113,7 +113,7 @@ def test_each_generation_of_images_is_one_call(harness: Harness, ec2: EC2Client)
     roots = dict.fromkeys(names, f'from = "{public_ami(ec2)}"')
     images(harness, roots | {f"{name}-child": f'from = "{name}"' for name in names} | {"leaf": 'from = "i3-child"'})
     for pattern in ("i?", "*-child", "leaf"):
-        stock(harness, [ec2], pattern)
+        seed_images(harness, [ec2], pattern)
     assert asked(harness) == {"DescribeImages": 3 + 1}, "three generations, and the base of the first"
 
 
@@ -126,7 +126,7 @@ def test_reasons_of_pending_bakes_need_three_more_calls(harness: Harness, ec2: E
 
 def test_check_looks_up_all_images_at_once(harness: Harness, ec2: EC2Client) -> None:
     images(harness, {f"i{number}": "" for number in range(5)})
-    stock(harness, [ec2])
+    seed_images(harness, [ec2])
     harness.control.clear_report()
     assert harness.run("check").status == 0
     assert harness.calls() == {"DescribeImages": 2}
@@ -177,7 +177,7 @@ def test_region_that_refuses_is_named(harness: Harness, clients: Sequence[EC2Cli
 def test_only_shared_images_need_permission_calls(harness: Harness, clients: Sequence[EC2Client]) -> None:
     shared = 'share_with = ["444455556666"]'
     images(harness, {f"i{number}": shared if number % 2 else "" for number in range(20)}, regions=REGIONS[:2])
-    stock(harness, clients[:2])
+    seed_images(harness, clients[:2])
     harness.control.clear_report()
     plans = harness.run("plan", "--json", "--steps").images
     assert {len(plan["steps"]) for plan in plans} == {0, 4}, "in both regions, the mark and the permission"
@@ -189,7 +189,7 @@ def test_200_shared_images_with_older_amis_need_two_more_calls_and_one_for_each_
 ) -> None:
     """Older AMIs are not read one by one: their tags say with which accounts they are shared."""
     images(harness, {f"i{number}": 'share_with = ["444455556666"]' for number in range(200)})
-    stock(harness, [ec2])
+    seed_images(harness, [ec2])
     for number in range(20):
         tags = finished(f"i{number}", "0" * 64) | {SHARED_TAG: "launch 444455556666"}
         own_ami(ec2, f"older-{number}", tags)

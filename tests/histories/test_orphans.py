@@ -10,7 +10,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import InjectedFault
-from tests.harness import Harness, json_template, left_in, unlock
+from tests.harness import Harness, json_template, leftover_resources, unlock
 from tests.processes import bake_until, kill_everything_of, provisioned, wait_until
 from tests.terminal import Terminal
 
@@ -57,7 +57,7 @@ def dead(app: Harness, ec2: EC2Client) -> Harness:
     assert wait_until(lambda: instance_is_marked(ec2))
     kill_everything_of(app, process)
     unlock(ec2)
-    assert len(left_in(ec2)) == 3
+    assert len(leftover_resources(ec2)) == 3
     return app
 
 
@@ -79,7 +79,7 @@ def test_resources_of_a_dead_run_are_listed_and_removed(dead: Harness, ec2: EC2C
     dead.control.change(terminating_seconds=3)
     cleaned = dead.run("images", "--orphans", "--clean", "--yes")
     assert cleaned.status == 0, cleaned.stderr
-    assert left_in(ec2) == []
+    assert leftover_resources(ec2) == []
     removed = [line.split()[1] for line in cleaned.stderr.splitlines() if line.startswith("removed: ")]
     assert removed == ["instance", "security", "key", "lock"], "in the order that EC2 allows"
     assert held in cleaned.stderr
@@ -90,7 +90,7 @@ def test_resources_of_a_live_lock_are_neither_listed_nor_removed(dead: Harness, 
     lock(ec2, run_of(ec2), minutes=+1)
     assert kinds(dead) == []
     assert dead.run("images", "--orphans", "--clean", "--yes").status == 0
-    assert len(left_in(ec2)) == 4
+    assert len(leftover_resources(ec2)) == 4
 
 
 def test_resources_that_may_be_in_use_are_removed_only_after_confirmation(dead: Harness, ec2: EC2Client) -> None:
@@ -99,7 +99,7 @@ def test_resources_that_may_be_in_use_are_removed_only_after_confirmation(dead: 
     run = dead.run("images", "--orphans", "--clean", "--yes")
     assert run.status == 0
     assert "kept, because they may be in use: instance i-" in run.stderr
-    assert len(left_in(ec2)) == 3
+    assert len(leftover_resources(ec2)) == 3
     for answer, left in (("n\r", 3), ("y\r", 0)):
         terminal = Terminal(dead, "images", "--orphans", "--clean")
         typed: list[str] = []
@@ -112,7 +112,7 @@ def test_resources_that_may_be_in_use_are_removed_only_after_confirmation(dead: 
 
         assert terminal.watch(reply) == 0, terminal.seen
         assert "Also remove resources that may be in use" in terminal.seen
-        assert len(left_in(ec2)) == left
+        assert len(leftover_resources(ec2)) == left
 
 
 def test_nothing_is_removed_without_confirmation(dead: Harness, ec2: EC2Client) -> None:
@@ -120,11 +120,11 @@ def test_nothing_is_removed_without_confirmation(dead: Harness, ec2: EC2Client) 
     run = dead.run("images", "--orphans", "--clean")
     assert (run.status, run.stdout) == (2, "")
     assert "no terminal to ask on" in run.stderr
-    assert len(left_in(ec2)) == 4
+    assert len(leftover_resources(ec2)) == 4
     dead.environment["CI"] = "true"
     terminal = Terminal(dead, "images", "--orphans", "--clean")
     assert terminal.watch(lambda _: "y\r") == 2, "nobody sits before a terminal that a CI gives its jobs"
-    assert len(left_in(ec2)) == 4
+    assert len(leftover_resources(ec2)) == 4
     assert dead.run("images", "--clean").status == 2
     assert dead.run("images", "--orphans", "--yes").status == 2
 
@@ -141,7 +141,7 @@ def test_untagged_resources_are_found_by_the_records_of_the_lock(dead: Harness, 
     lock(ec2, run, minutes=-10, key_pair=pair, security_group=group)
     assert [kind for kind, sure in kinds(dead) if sure] == ["instance", "security-group", "key-pair", "lock"]
     assert dead.run("images", "--orphans", "--clean", "--yes").status == 0
-    assert left_in(ec2) == []
+    assert leftover_resources(ec2) == []
 
 
 def test_key_pairs_are_found_by_name_without_the_permission_to_list_them(dead: Harness, ec2: EC2Client) -> None:
@@ -150,7 +150,7 @@ def test_key_pairs_are_found_by_name_without_the_permission_to_list_them(dead: H
     dead.control.plan(InjectedFault(action="DescribeKeyPairs", code="UnauthorizedOperation", times=0))
     assert dead.run("images", "--orphans", "--clean", "--yes").status == 0
     dead.control.clear_faults()
-    assert left_in(ec2) == []
+    assert leftover_resources(ec2) == []
 
 
 def test_refusal_is_reported_and_the_other_resources_are_removed(dead: Harness, ec2: EC2Client) -> None:
@@ -162,10 +162,10 @@ def test_refusal_is_reported_and_the_other_resources_are_removed(dead: Harness, 
     assert "warning: not removed: instance i-" in run.stderr
     assert "Allow the action ec2:TerminateInstances" in run.stderr
     assert "removed: key pair key-" in run.stderr
-    assert len(left_in(ec2)) == 3, "the lock tells of the rest, and stays"
+    assert len(leftover_resources(ec2)) == 3, "the lock tells of the rest, and stays"
     dead.control.clear_faults()
     assert dead.run("images", "--orphans", "--clean", "--yes").status == 0
-    assert left_in(ec2) == []
+    assert leftover_resources(ec2) == []
 
 
 def test_pending_ami_of_the_watchdogs_packer_is_removed_with_its_snapshots(app: Harness, ec2: EC2Client) -> None:
@@ -175,7 +175,7 @@ def test_pending_ami_of_the_watchdogs_packer_is_removed_with_its_snapshots(app: 
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=300)
     unlock(ec2)
-    assert wait_until(lambda: left_in(ec2) == []), "Packer cleans up all but the AMI"
+    assert wait_until(lambda: leftover_resources(ec2) == []), "Packer cleans up all but the AMI"
     lock(ec2, run_of(ec2), minutes=-10)
     assert kinds(app) == [("ami", True), ("lock", True)]
     run = app.run("images", "--orphans", "--clean", "--yes")

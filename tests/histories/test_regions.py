@@ -17,15 +17,15 @@ from mypy_boto3_ec2 import EC2Client
 from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, KMS_KEY_TAG
 from ami_bakery.local import FaultKind, InjectedFault, LocalAws
 from tests.conftest import ec2_client
-from tests.harness import TOML, Kitchen, json_template
+from tests.harness import TOML, Harness, json_template
 
 HOME, FIRST, SECOND = "us-east-1", "eu-west-1", "ap-south-1"
 KEY = "alias/ami"
 
 
-def configure(kitchen: Kitchen, *regions: str, more: str = "") -> None:
+def configure(harness: Harness, *regions: str, more: str = "") -> None:
     listed = ", ".join(f'"{region}"' for region in regions)
-    kitchen.write("bakery.toml", TOML.replace('["us-east-1"]', f"[{listed}]") + more)
+    harness.write("bakery.toml", TOML.replace('["us-east-1"]', f"[{listed}]") + more)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def snapshot_of(client: EC2Client, ami: str) -> Any:
     return client.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]
 
 
-def test_all_copies_are_started_before_any_is_waited_for(app: Kitchen) -> None:
+def test_all_copies_are_started_before_any_is_waited_for(app: Harness) -> None:
     configure(app, HOME, FIRST, SECOND)
     app.control.plan(InjectedFault(action="CopyImage", kind=FaultKind.DELAY, seconds=0.5, region=FIRST))
     app.control.change(pending_seconds=1)
@@ -65,7 +65,7 @@ def test_all_copies_are_started_before_any_is_waited_for(app: Kitchen) -> None:
     assert f"copying {only(run.images)['amis'][HOME]} to {FIRST}, {SECOND}" in run.stderr
 
 
-def test_failed_region_does_not_lose_the_others(app: Kitchen) -> None:
+def test_failed_region_does_not_lose_the_others(app: Harness) -> None:
     configure(app, HOME, FIRST, SECOND, "us-west-2")
     for region in (SECOND, "us-west-2"):
         app.control.plan(InjectedFault(action="CopyImage", code="UnauthorizedOperation", region=region))
@@ -81,7 +81,7 @@ def test_failed_region_does_not_lose_the_others(app: Kitchen) -> None:
     assert (app.packer_runs, app.calls()["CopyImage"]) == (1, 5), "three, two of them refused, and two more"
 
 
-def test_failed_image_prints_no_id(app: Kitchen) -> None:
+def test_failed_image_prints_no_id(app: Harness) -> None:
     configure(app, HOME, FIRST)
     app.control.plan(InjectedFault(action="CopyImage", code="UnauthorizedOperation", times=0))
     run = app.run("bake")
@@ -89,7 +89,7 @@ def test_failed_image_prints_no_id(app: Kitchen) -> None:
     assert "ami-" in run.stderr.partition("OUTCOME")[2], "the table has what is finished"
 
 
-def test_copy_that_a_killed_run_started_is_taken_over(app: Kitchen) -> None:
+def test_copy_that_a_killed_run_started_is_taken_over(app: Harness) -> None:
     configure(app, HOME)
     assert app.run("bake").status == 0
     configure(app, HOME, FIRST)
@@ -111,7 +111,7 @@ def test_copy_that_a_killed_run_started_is_taken_over(app: Kitchen) -> None:
     assert app.calls()["CopyImage"] == 1
 
 
-def test_copy_is_created_with_its_tags(app: Kitchen, abroad: EC2Client) -> None:
+def test_copy_is_created_with_its_tags(app: Harness, abroad: EC2Client) -> None:
     configure(app, HOME, FIRST, more='tags = { team = "web" }\n')
     run = app.run("bake", "--json")
     copy = only(run.images)["amis"][FIRST]
@@ -122,7 +122,7 @@ def test_copy_is_created_with_its_tags(app: Kitchen, abroad: EC2Client) -> None:
     assert not [call for call in app.control.report().calls if call.action == "CreateTags" and call.region == FIRST]
 
 
-def test_copy_is_encrypted_with_the_key_of_its_region(app: Kitchen, abroad: EC2Client, local: LocalAws) -> None:
+def test_copy_is_encrypted_with_the_key_of_its_region(app: Harness, abroad: EC2Client, local: LocalAws) -> None:
     configure(app, HOME, FIRST, SECOND, more=f'kms_key = {{ {FIRST} = "{KEY}" }}\n')
     outcome = only(app.run("bake", "--json").images)
     snapshot = snapshot_of(abroad, outcome["amis"][FIRST])
@@ -133,7 +133,7 @@ def test_copy_is_encrypted_with_the_key_of_its_region(app: Kitchen, abroad: EC2C
         assert KMS_KEY_TAG not in tags_of(other, outcome["amis"][SECOND])
 
 
-def test_other_key_needs_another_copy_and_no_build(app: Kitchen, abroad: EC2Client) -> None:
+def test_other_key_needs_another_copy_and_no_build(app: Harness, abroad: EC2Client) -> None:
     digest = app.run("digest").answer
     seen: list[str] = []
     for key in ("", KEY, "alias/other", "alias/third"):
@@ -154,7 +154,7 @@ def test_other_key_needs_another_copy_and_no_build(app: Kitchen, abroad: EC2Clie
     assert (app.run("digest").answer, app.packer_runs, app.calls()["CopyImage"]) == (digest, 1, 4)
 
 
-def test_no_key_is_used_in_the_home_region(app: Kitchen) -> None:
+def test_no_key_is_used_in_the_home_region(app: Harness) -> None:
     configure(app, HOME, FIRST, more=f'kms_key = {{ {FIRST} = "{KEY}" }}\n')
     run = app.run("plan", "--region", FIRST)
     assert run.status == 1
@@ -163,7 +163,7 @@ def test_no_key_is_used_in_the_home_region(app: Kitchen) -> None:
     assert app.run("plan", "--region", HOME).status == 0
 
 
-def test_template_regions_are_respected(app: Kitchen, abroad: EC2Client, local: LocalAws) -> None:
+def test_template_regions_are_respected(app: Harness, abroad: EC2Client, local: LocalAws) -> None:
     """AMIs in Packer's `ami_regions` are verified, tagged, reconciled and listed, and not copied again."""
     app.write("ami/app.json", json_template(ami_regions=[FIRST, SECOND]))
     configure(app, HOME, FIRST)
@@ -184,7 +184,7 @@ def test_template_regions_are_respected(app: Kitchen, abroad: EC2Client, local: 
 
 
 def test_ami_in_a_template_region_that_is_not_configured_is_reconciled_too(
-    app: Kitchen, ec2: EC2Client, abroad: EC2Client
+    app: Harness, ec2: EC2Client, abroad: EC2Client
 ) -> None:
     app.write("ami/app.json", json_template(ami_regions=[FIRST]))
     configure(app, HOME, more='share_with = ["444455556666"]\ntags = { team = "web" }\n')
@@ -203,7 +203,7 @@ def test_ami_in_a_template_region_that_is_not_configured_is_reconciled_too(
 
 
 @pytest.mark.parametrize("keys", [f'"{KEY}"', f'{{ {FIRST} = "{KEY}" }}'])
-def test_key_for_a_region_that_the_template_builds_in_is_refused(app: Kitchen, keys: str) -> None:
+def test_key_for_a_region_that_the_template_builds_in_is_refused(app: Harness, keys: str) -> None:
     app.write("ami/app.json", json_template(ami_regions=[FIRST]))
     configure(app, HOME, FIRST, more=f"kms_key = {keys}\n")
     said = f"kms_key has a key for copies in {FIRST}, but amazon-ebs already creates AMIs there"
@@ -216,7 +216,7 @@ def test_key_for_a_region_that_the_template_builds_in_is_refused(app: Kitchen, k
     assert (run.status, said in run.stdout) == (1, True)
 
 
-def test_region_that_packer_announced_but_did_not_create_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+def test_region_that_packer_announced_but_did_not_create_gets_no_digest(app: Harness, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(ami_regions=[FIRST]))
     configure(app, HOME, FIRST)
     # The real Packer; its line about the second region is lost.
@@ -231,7 +231,7 @@ def test_region_that_packer_announced_but_did_not_create_gets_no_digest(app: Kit
     assert DIGEST_TAG not in tags_of(ec2, image["ImageId"])
 
 
-def test_failed_copy_is_removed_and_failed_copies_do_not_accumulate(app: Kitchen, abroad: EC2Client) -> None:
+def test_failed_copy_is_removed_and_failed_copies_do_not_accumulate(app: Harness, abroad: EC2Client) -> None:
     """EC2 accepts a request with an unusable key, and the copy fails."""
     missing = f"arn:aws:kms:{FIRST}:999999999999:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     configure(app, HOME, FIRST, more=f'kms_key = "{missing}"\n')

@@ -16,18 +16,18 @@ from ami_bakery.adapters.packer.log import Log
 from ami_bakery.core.ec2.image import COMMIT_TAG
 from ami_bakery.local import InjectedFault, LocalAws
 from tests.conftest import ec2_client
-from tests.harness import PROGRAMS, TOML, Kitchen, json_template
+from tests.harness import PROGRAMS, TOML, Harness, json_template
 from tests.histories.test_why import commit, git
 from tests.seed import public_ami
 
 
-def test_output_that_would_be_an_input_is_refused(app: Kitchen) -> None:
+def test_output_that_would_be_an_input_is_refused(app: Harness) -> None:
     run = app.run("bake", "--output", "ami/ids.json")
     assert (run.status, run.stdout, app.packer_runs) == (2, "", 0)
     assert "would be an input of image app" in run.stderr
 
 
-def test_old_copy_is_not_returned_after_a_forced_bake_whose_copy_failed(app: Kitchen, local: LocalAws) -> None:
+def test_old_copy_is_not_returned_after_a_forced_bake_whose_copy_failed(app: Harness, local: LocalAws) -> None:
     app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
     (first,) = app.run("bake", "--json").images
     # EC2's creation dates have seconds, and a real bake takes minutes: the second one must be newer.
@@ -45,7 +45,7 @@ def test_old_copy_is_not_returned_after_a_forced_bake_whose_copy_failed(app: Kit
     assert image.get("SourceImageId") == second["amis"]["us-east-1"]
 
 
-def test_untagged_copy_is_taken_over(app: Kitchen, local: LocalAws) -> None:
+def test_untagged_copy_is_taken_over(app: Harness, local: LocalAws) -> None:
     app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
     (first,) = app.run("bake", "--json").images
     copy = first["amis"]["eu-west-1"]
@@ -59,14 +59,14 @@ def test_untagged_copy_is_taken_over(app: Kitchen, local: LocalAws) -> None:
 
 
 @pytest.mark.parametrize("way", ["-q", "--quiet"])
-def test_quiet_bake_that_fails_says_why(app: Kitchen, way: str) -> None:
+def test_quiet_bake_that_fails_says_why(app: Harness, way: str) -> None:
     app.write("ami/app.json", json_template(region="eu-west-1"))
     run = app.run("bake", way)
     assert run.status == 1
     assert "wanted in us-east-1" in run.stderr
 
 
-def test_image_that_cannot_be_defined_does_not_stop_the_others(app: Kitchen) -> None:
+def test_image_that_cannot_be_defined_does_not_stop_the_others(app: Harness) -> None:
     config = (app.folder / "bakery.toml").read_text()
     app.write("bakery.toml", config + '\n[images.broken]\ntemplate = "ami/absent.json"\nregions = ["us-east-1"]\n')
     run = app.run("bake", "--json")
@@ -74,7 +74,7 @@ def test_image_that_cannot_be_defined_does_not_stop_the_others(app: Kitchen) -> 
     assert (run.status, outcomes) == (1, {"app": "baked", "broken": "failed"})
 
 
-def test_later_image_is_defined_when_it_starts(app: Kitchen) -> None:
+def test_later_image_is_defined_when_it_starts(app: Harness) -> None:
     """A change while an earlier image bakes is part of the later one, and no reason to reject it."""
     app.write("second/setup.sh", "one\n")
     marker = app.folder.parent / "somebody-was-first"
@@ -91,7 +91,7 @@ def test_later_image_is_defined_when_it_starts(app: Kitchen) -> None:
     assert app.run("plan", "--detailed-exitcode").status == 0
 
 
-def test_template_that_does_not_use_the_source_ami_is_refused_before_the_bake(app: Kitchen) -> None:
+def test_template_that_does_not_use_the_source_ami_is_refused_before_the_bake(app: Harness) -> None:
     template = json_template()
     template["variables"]["source_ami"] = ""
     app.write("ami/app.json", template)
@@ -101,7 +101,7 @@ def test_template_that_does_not_use_the_source_ami_is_refused_before_the_bake(ap
     assert "Write the variable source_ami as its source_ami." in run.stderr
 
 
-def test_sensitive_variable_of_the_environment_is_a_warning_and_hashed_on_request(app: Kitchen, ec2: EC2Client) -> None:
+def test_sensitive_variable_of_the_environment_is_a_warning_and_hashed_on_request(app: Harness, ec2: EC2Client) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     app.write("ami/app.pkr.hcl", HCL.replace("ami-0123456789abcdef0", public_ami(ec2)))
     run = app.run("plan", environment={"PKR_VAR_password": "one"})
@@ -139,7 +139,7 @@ build {
 """
 
 
-def test_sensitive_list_reaches_packer_as_a_list(app: Kitchen, ec2: EC2Client) -> None:
+def test_sensitive_list_reaches_packer_as_a_list(app: Harness, ec2: EC2Client) -> None:
     (base, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
     app.write("ami/app.pkr.hcl", HCL.replace("ami-0123456789abcdef0", base["ImageId"]))
     config = TOML.replace("app.json", "app.pkr.hcl")
@@ -148,7 +148,7 @@ def test_sensitive_list_reaches_packer_as_a_list(app: Kitchen, ec2: EC2Client) -
     assert run.status == 0, run.stderr
 
 
-def test_packers_own_log_is_no_input(app: Kitchen) -> None:
+def test_packers_own_log_is_no_input(app: Harness) -> None:
     logging = {"PACKER_LOG": "1", "PACKER_LOG_PATH": "packer.log"}
     first = app.run("bake", environment=logging)
     assert first.status == 0, first.stderr
@@ -156,7 +156,7 @@ def test_packers_own_log_is_no_input(app: Kitchen) -> None:
     assert app.packer_runs == 1
 
 
-def test_closed_reader_of_stderr_does_not_stop_a_bake(app: Kitchen) -> None:
+def test_closed_reader_of_stderr_does_not_stop_a_bake(app: Harness) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": ["seq 1 20000"]}]
     app.write("ami/app.json", template)
@@ -184,7 +184,7 @@ def test_unwritable_log_does_not_stop_a_bake(monkeypatch: pytest.MonkeyPatch) ->
     ("redirection", "status", "said"),
     [(">&-", 0, ""), (">/dev/full", 1, "writing to stdout"), ("2>&-", 0, "")],
 )
-def test_closed_and_full_streams(app: Kitchen, redirection: str, status: int, said: str) -> None:
+def test_closed_and_full_streams(app: Harness, redirection: str, status: int, said: str) -> None:
     done = subprocess.run(
         ["sh", "-c", f"{PROGRAMS}/ami-bakery digest {redirection}"],
         env=app.environment,
@@ -197,7 +197,7 @@ def test_closed_and_full_streams(app: Kitchen, redirection: str, status: int, sa
     assert said in done.stderr
 
 
-def test_nohup_is_respected(app: Kitchen) -> None:
+def test_nohup_is_respected(app: Harness) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": ["sleep 2"]}]
     app.write("ami/app.json", template)
@@ -222,14 +222,14 @@ def test_nohup_is_respected(app: Kitchen) -> None:
     "line",
     ['ignore = ["!"]', 'vars = { size = "a\\u0000b" }', 'only = ["a\\u0000b"]', f"max_age = {'9' * 5000}"],
 )
-def test_hostile_values_are_problems_with_a_line(app: Kitchen, line: str) -> None:
+def test_hostile_values_are_problems_with_a_line(app: Harness, line: str) -> None:
     app.write("bakery.toml", f"{TOML}{line}\n")
     run = app.run("plan")
     assert run.status == 1
     assert "bakery.toml" in run.stderr
 
 
-def test_name_cannot_forge_a_line_or_control_the_terminal(app: Kitchen) -> None:
+def test_name_cannot_forge_a_line_or_control_the_terminal(app: Harness) -> None:
     app.write("ami/a\nforged\x1b[31m", "x")
     lines = app.run("inputs").answer.splitlines()
     assert not any(line.startswith("forged") for line in lines)
@@ -238,7 +238,7 @@ def test_name_cannot_forge_a_line_or_control_the_terminal(app: Kitchen) -> None:
     assert "\x1b[31m" not in app.run("plan").stderr
 
 
-def test_script_chosen_by_the_region_is_the_one_that_packer_uses(app: Kitchen) -> None:
+def test_script_chosen_by_the_region_is_the_one_that_packer_uses(app: Harness) -> None:
     """ami-bakery passes `aws_region`, so the template's default must not select the hashed file."""
     template = json_template()
     template["variables"]["aws_region"] = "us-east-1"
@@ -256,14 +256,14 @@ def test_script_chosen_by_the_region_is_the_one_that_packer_uses(app: Kitchen) -
     assert app.run("bake").answer != first
 
 
-def test_path_that_depends_on_the_digest_is_reported_as_unknown(app: Kitchen) -> None:
+def test_path_that_depends_on_the_digest_is_reported_as_unknown(app: Harness) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "file", "source": "{{user `config_checksum`}}.sh", "destination": "/tmp"}]
     app.write("ami/app.json", template)
     assert "config_checksum" in app.run("plan").stderr
 
 
-def test_source_ami_that_changes_between_two_images_of_one_run_is_looked_up_again(app: Kitchen, ec2: EC2Client) -> None:
+def test_source_ami_that_changes_between_two_images_of_one_run_is_looked_up_again(app: Harness, ec2: EC2Client) -> None:
     (ubuntu, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
     ec2.copy_image(Name="golden-1", SourceImageId=ubuntu["ImageId"], SourceRegion="us-east-1")
     golden = {"owners": ["self"], "filters": {"name": "golden-*"}, "most_recent": True}
@@ -288,7 +288,7 @@ ec2.copy_image(Name="golden-2", SourceImageId="{ubuntu["ImageId"]}", SourceRegio
     assert base["Name"] == "golden-2"
 
 
-def test_copy_whose_name_is_taken_gets_a_name_of_its_own(app: Kitchen, ec2: EC2Client) -> None:
+def test_copy_whose_name_is_taken_gets_a_name_of_its_own(app: Harness, ec2: EC2Client) -> None:
     """The second region has an AMI with the name that the template gives to every build."""
     both = TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]')
     app.write("bakery.toml", both)
@@ -301,7 +301,7 @@ def test_copy_whose_name_is_taken_gets_a_name_of_its_own(app: Kitchen, ec2: EC2C
     assert second["amis"]["eu-west-1"] != first["amis"]["eu-west-1"]
 
 
-def test_check_finds_builders_that_cannot_create_the_image(app: Kitchen) -> None:
+def test_check_finds_builders_that_cannot_create_the_image(app: Harness) -> None:
     template = json_template(name="one", region="eu-west-1")
     template["builders"].append({**template["builders"][0], "name": "two"})
     app.write("ami/app.json", template)
@@ -311,7 +311,7 @@ def test_check_finds_builders_that_cannot_create_the_image(app: Kitchen) -> None
     assert {"region-mismatch", "several-amis"} <= {finding["code"] for finding in image["findings"]}
 
 
-def test_git_hook_variables_are_ignored(app: Kitchen, ec2: EC2Client) -> None:
+def test_git_hook_variables_are_ignored(app: Harness, ec2: EC2Client) -> None:
     """A hook's GIT_DIR names the repository that it runs in, which may be another one than that of the images."""
     git(app, "init", "--quiet")
     head = commit(app)
@@ -321,7 +321,7 @@ def test_git_hook_variables_are_ignored(app: Kitchen, ec2: EC2Client) -> None:
     assert {"Key": COMMIT_TAG, "Value": head} in image["Tags"]
 
 
-def test_file_in_the_home_folder_is_the_same_for_every_user(app: Kitchen) -> None:
+def test_file_in_the_home_folder_is_the_same_for_every_user(app: Harness) -> None:
     template = json_template(user_data_file="{{user `home`}}/user-data")
     template["variables"]["home"] = "{{env `HOME`}}"
     app.write("ami/app.json", template)
@@ -337,7 +337,7 @@ def test_file_in_the_home_folder_is_the_same_for_every_user(app: Kitchen) -> Non
     assert "input-outside" in app.run("check", environment={"HOME": str(home)}).stdout
 
 
-def test_owners_without_this_account_are_refused(app: Kitchen) -> None:
+def test_owners_without_this_account_are_refused(app: Harness) -> None:
     """EC2 shows an AMI's tags to its owner alone: each run would find nothing, and build."""
     app.write("bakery.toml", TOML + 'owners = ["444455556666"]\n')
     for command in ("plan", "bake"):

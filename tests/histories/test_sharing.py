@@ -15,7 +15,7 @@ from mypy_boto3_ec2 import EC2Client
 from ami_bakery.core.ec2.image import SHARED_TAG
 from ami_bakery.local import InjectedFault, LocalAws
 from tests.conftest import ec2_client
-from tests.harness import Kitchen, json_template
+from tests.harness import Harness, json_template
 from tests.histories.test_regions import configure, only, snapshot_of, tags_of
 
 HOME, ABROAD = "us-east-1", "eu-west-1"
@@ -48,15 +48,15 @@ def can_launch(client: EC2Client, ami: str) -> bool:
     return True
 
 
-def changes(kitchen: Kitchen) -> dict[str, int]:
+def changes(harness: Harness) -> dict[str, int]:
     """Returns the calls since the last time that change an AMI, or read its permissions."""
-    calls = {action: count for action, count in kitchen.calls().items() if "Attribute" in action or "Tags" in action}
-    kitchen.control.clear_report()
+    calls = {action: count for action, count in harness.calls().items() if "Attribute" in action or "Tags" in action}
+    harness.control.clear_report()
     return calls
 
 
 def test_second_account_can_launch_only_what_is_shared_with_it(
-    app: Kitchen, others: EC2Client, local: LocalAws
+    app: Harness, others: EC2Client, local: LocalAws
 ) -> None:
     configure(app, HOME, ABROAD)
     amis = only(app.run("bake", "--json").images)["amis"]
@@ -71,7 +71,7 @@ def test_second_account_can_launch_only_what_is_shared_with_it(
     assert app.packer_runs == 1
 
 
-def test_only_the_difference_is_changed(app: Kitchen, ec2: EC2Client) -> None:
+def test_only_the_difference_is_changed(app: Harness, ec2: EC2Client) -> None:
     ami = app.run("bake").answer
     changes(app)
     configure(app, HOME, more=share(OTHER))
@@ -105,7 +105,7 @@ def test_only_the_difference_is_changed(app: Kitchen, ec2: EC2Client) -> None:
     assert app.packer_runs == 1
 
 
-def test_permissions_of_an_image_that_is_not_shared_are_not_read(app: Kitchen, ec2: EC2Client) -> None:
+def test_permissions_of_an_image_that_is_not_shared_are_not_read(app: Harness, ec2: EC2Client) -> None:
     ami = app.run("bake").answer
     ec2.modify_image_attribute(ImageId=ami, LaunchPermission={"Add": [{"UserId": THIRD}]})
     app.control.clear_report()
@@ -115,7 +115,7 @@ def test_permissions_of_an_image_that_is_not_shared_are_not_read(app: Kitchen, e
     assert launchers(ec2, ami) == {THIRD}, "what a person granted is left alone"
 
 
-def test_shares_are_revoked_if_the_key_is_removed(app: Kitchen, ec2: EC2Client) -> None:
+def test_shares_are_revoked_if_the_key_is_removed(app: Harness, ec2: EC2Client) -> None:
     configure(app, HOME, more=share(OTHER, THIRD))
     ami = app.run("bake").answer
     assert (launchers(ec2, ami), tags_of(ec2, ami)[SHARED_TAG]) == ({OTHER, THIRD}, f"launch {OTHER} {THIRD}")
@@ -130,7 +130,7 @@ def test_shares_are_revoked_if_the_key_is_removed(app: Kitchen, ec2: EC2Client) 
     assert changes(app) == {}
 
 
-def test_tag_that_may_not_be_removed_is_emptied(app: Kitchen, ec2: EC2Client) -> None:
+def test_tag_that_may_not_be_removed_is_emptied(app: Harness, ec2: EC2Client) -> None:
     configure(app, HOME, more=share(OTHER))
     ami = app.run("bake").answer
     configure(app, HOME)
@@ -142,7 +142,7 @@ def test_tag_that_may_not_be_removed_is_emptied(app: Kitchen, ec2: EC2Client) ->
     assert changes(app) == {}
 
 
-def test_run_that_ended_before_it_shared_is_completed_by_the_next(app: Kitchen, ec2: EC2Client) -> None:
+def test_run_that_ended_before_it_shared_is_completed_by_the_next(app: Harness, ec2: EC2Client) -> None:
     configure(app, HOME, more=share(OTHER))
     app.control.plan(InjectedFault(action="ModifyImageAttribute", code="UnauthorizedOperation"))
     run = app.run("bake", "--json")
@@ -152,7 +152,7 @@ def test_run_that_ended_before_it_shared_is_completed_by_the_next(app: Kitchen, 
     assert (launchers(ec2, ami), app.packer_runs) == ({OTHER}, 1)
 
 
-def test_public_ami_stays_public_with_a_warning(app: Kitchen, ec2: EC2Client) -> None:
+def test_public_ami_stays_public_with_a_warning(app: Harness, ec2: EC2Client) -> None:
     configure(app, HOME, more=share(OTHER))
     ami = app.run("bake").answer
     ec2.modify_image_attribute(ImageId=ami, LaunchPermission={"Add": [{"Group": "all"}]})
@@ -161,7 +161,7 @@ def test_public_ami_stays_public_with_a_warning(app: Kitchen, ec2: EC2Client) ->
     assert launchers(ec2, ami) == {OTHER, "all"}
 
 
-def test_snapshots_are_shared_on_request_and_revoked(app: Kitchen, ec2: EC2Client, others: EC2Client) -> None:
+def test_snapshots_are_shared_on_request_and_revoked(app: Harness, ec2: EC2Client, others: EC2Client) -> None:
     configure(app, HOME, more=share(OTHER, snapshots=True))
     ami = app.run("bake").answer
     snapshot = snapshot_of(ec2, ami)["SnapshotId"]
@@ -177,7 +177,7 @@ def test_snapshots_are_shared_on_request_and_revoked(app: Kitchen, ec2: EC2Clien
     assert (launchers(ec2, ami), tags_of(ec2, ami)[SHARED_TAG]) == ({OTHER}, f"launch {OTHER}")
 
 
-def test_ami_with_the_default_key_cannot_be_shared_and_the_message_says_so(app: Kitchen, ec2: EC2Client) -> None:
+def test_ami_with_the_default_key_cannot_be_shared_and_the_message_says_so(app: Harness, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(encrypt_boot=True))
     ami = app.run("bake").answer
     assert str(snapshot_of(ec2, ami)["KmsKeyId"]).endswith("alias/aws/ebs")
@@ -187,7 +187,7 @@ def test_ami_with_the_default_key_cannot_be_shared_and_the_message_says_so(app: 
     assert "To share encrypted AMIs, use a customer managed KMS key" in run.stderr
 
 
-def test_tags_are_written_on_the_ami_and_its_snapshots_and_repaired(app: Kitchen, ec2: EC2Client) -> None:
+def test_tags_are_written_on_the_ami_and_its_snapshots_and_repaired(app: Harness, ec2: EC2Client) -> None:
     configure(app, HOME, more='tags = { team = "web", cost = "7" }\n')
     ami = app.run("bake").answer
     assert tags_of(ec2, ami).items() >= {"team": "web", "cost": "7"}.items()
@@ -208,7 +208,7 @@ def test_tags_are_written_on_the_ami_and_its_snapshots_and_repaired(app: Kitchen
     assert app.run("plan", "--detailed-exitcode").status == 0
 
 
-def test_plan_of_a_bake_has_all_of_its_steps(app: Kitchen) -> None:
+def test_plan_of_a_bake_has_all_of_its_steps(app: Harness) -> None:
     configure(app, HOME, ABROAD, more=share(OTHER) + 'tags = { team = "web" }\n')
     (plan,) = app.run("plan", "--json", "--steps").images
     assert plan["steps"] == [
@@ -226,8 +226,8 @@ def test_plan_of_a_bake_has_all_of_its_steps(app: Kitchen) -> None:
     assert plan["steps"] == []
 
 
-def set_up(kitchen: Kitchen, *regions: str, salt: str = "", more: str = "") -> None:
-    configure(kitchen, *regions, more=(f'salt = "{salt}"\n' if salt else "") + more)
+def set_up(harness: Harness, *regions: str, salt: str = "", more: str = "") -> None:
+    configure(harness, *regions, more=(f'salt = "{salt}"\n' if salt else "") + more)
 
 
 @pytest.fixture
@@ -236,7 +236,7 @@ def abroad(local: LocalAws) -> Iterator[EC2Client]:
         yield client
 
 
-def test_shares_of_older_amis_are_revoked_too_and_never_granted_again(app: Kitchen, ec2: EC2Client) -> None:
+def test_shares_of_older_amis_are_revoked_too_and_never_granted_again(app: Harness, ec2: EC2Client) -> None:
     set_up(app, HOME, more=share(OTHER, THIRD))
     oldest = app.run("bake").answer
     set_up(app, HOME, salt="2", more=share(OTHER, THIRD))
@@ -267,7 +267,7 @@ def test_shares_of_older_amis_are_revoked_too_and_never_granted_again(app: Kitch
     assert app.calls() == {"DescribeImages": 2}
 
 
-def test_shares_are_revoked_before_the_next_bake(app: Kitchen, ec2: EC2Client) -> None:
+def test_shares_are_revoked_before_the_next_bake(app: Harness, ec2: EC2Client) -> None:
     set_up(app, HOME, more=share(OTHER))
     before = app.run("bake").answer
     set_up(app, HOME, salt="2")
@@ -285,7 +285,7 @@ def test_shares_are_revoked_before_the_next_bake(app: Kitchen, ec2: EC2Client) -
 
 
 def test_shares_in_a_region_that_is_not_configured_any_more_are_revoked_too(
-    app: Kitchen, ec2: EC2Client, abroad: EC2Client
+    app: Harness, ec2: EC2Client, abroad: EC2Client
 ) -> None:
     set_up(app, HOME, ABROAD, more=share(OTHER, THIRD, snapshots=True))
     amis = only(app.run("bake", "--json").images)["amis"]
@@ -311,7 +311,7 @@ def test_shares_in_a_region_that_is_not_configured_any_more_are_revoked_too(
     assert (app.run("plan", "--detailed-exitcode").status, app.packer_runs) == (0, 1)
 
 
-def test_without_the_permission_to_list_regions_the_unseen_is_reported(app: Kitchen) -> None:
+def test_without_the_permission_to_list_regions_the_unseen_is_reported(app: Harness) -> None:
     set_up(app, HOME, more=share(OTHER))
     ami = app.run("bake").answer
     set_up(app, HOME)
@@ -321,7 +321,7 @@ def test_without_the_permission_to_list_regions_the_unseen_is_reported(app: Kitc
     assert "cannot check whether AMIs are still shared in regions that are not in `regions`" in run.stderr
 
 
-def test_list_too_long_for_a_tag_is_revoked_anyway(app: Kitchen, ec2: EC2Client) -> None:
+def test_list_too_long_for_a_tag_is_revoked_anyway(app: Harness, ec2: EC2Client) -> None:
     accounts = [f"{number:012}" for number in range(1, 31)]
     set_up(app, HOME, more=share(*accounts))
     before = app.run("bake").answer
@@ -339,7 +339,7 @@ def test_list_too_long_for_a_tag_is_revoked_anyway(app: Kitchen, ec2: EC2Client)
     assert changes(app) == {"DescribeImageAttribute": 1}
 
 
-def test_snapshots_are_shared_with_500_accounts_in_one_call(app: Kitchen, ec2: EC2Client) -> None:
+def test_snapshots_are_shared_with_500_accounts_in_one_call(app: Harness, ec2: EC2Client) -> None:
     accounts = [f"{number:012}" for number in range(1, 502)]
     set_up(app, HOME, more=share(*accounts, snapshots=True))
     ami = app.run("bake").answer
@@ -350,14 +350,14 @@ def test_snapshots_are_shared_with_500_accounts_in_one_call(app: Kitchen, ec2: E
     assert app.run("plan", "--detailed-exitcode").status == 0
 
 
-def test_own_account_needs_no_permission(app: Kitchen, ec2: EC2Client) -> None:
+def test_own_account_needs_no_permission(app: Harness, ec2: EC2Client) -> None:
     set_up(app, HOME, more=share("111122223333", OTHER, snapshots=True))
     ami = app.run("bake").answer
     assert launchers(ec2, ami) == {OTHER}
     assert app.run("plan", "--detailed-exitcode").status == 0
 
 
-def test_plan_that_may_not_read_permissions_says_so(app: Kitchen) -> None:
+def test_plan_that_may_not_read_permissions_says_so(app: Harness) -> None:
     set_up(app, HOME, more=share(OTHER))
     ami = app.run("bake").answer
     set_up(app, HOME, more=share(THIRD))
@@ -370,7 +370,7 @@ def test_plan_that_may_not_read_permissions_says_so(app: Kitchen) -> None:
     assert app.run("bake").status == 1
 
 
-def test_tags_are_written_on_an_ami_and_its_snapshots_together(app: Kitchen, ec2: EC2Client) -> None:
+def test_tags_are_written_on_an_ami_and_its_snapshots_together(app: Harness, ec2: EC2Client) -> None:
     ami = app.run("bake").answer
     set_up(app, HOME, more='tags = { team = "ops" }\n')
     changes(app)
@@ -382,7 +382,7 @@ def test_tags_are_written_on_an_ami_and_its_snapshots_together(app: Kitchen, ec2
     assert {"Key": "team", "Value": "ops"} in on_snapshot
 
 
-def test_refused_tags_of_snapshots_are_repaired(app: Kitchen, ec2: EC2Client) -> None:
+def test_refused_tags_of_snapshots_are_repaired(app: Harness, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(tags={}))
     set_up(app, HOME, more='tags = { team = "web" }\n')
     everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}

@@ -14,16 +14,16 @@ from mypy_boto3_ec2 import EC2Client
 from ami_bakery.core.ec2.image import COMMIT_TAG, DIGEST_TAG, IMAGE_TAG
 from ami_bakery.local import LocalAws
 from tests.conftest import aws_client, ec2_client
-from tests.harness import PROGRAMS, TOML, Kitchen, json_template
-from tests.seed import own_ami, stock
+from tests.harness import PROGRAMS, TOML, Harness, json_template
+from tests.seed import own_ami, seed_images
 
 
-def git(kitchen: Kitchen, *arguments: str) -> str:
+def git(harness: Harness, *arguments: str) -> str:
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
     done = subprocess.run(
         ["git", *identity, *arguments],
-        cwd=kitchen.folder,
-        env=kitchen.environment | {"GIT_CONFIG_GLOBAL": "/dev/null"},
+        cwd=harness.folder,
+        env=harness.environment | {"GIT_CONFIG_GLOBAL": "/dev/null"},
         capture_output=True,
         text=True,
         check=True,
@@ -31,14 +31,14 @@ def git(kitchen: Kitchen, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def commit(kitchen: Kitchen) -> str:
-    git(kitchen, "add", "--all")
-    git(kitchen, "commit", "--quiet", "--message", "x")
-    return git(kitchen, "rev-parse", "HEAD")
+def commit(harness: Harness) -> str:
+    git(harness, "add", "--all")
+    git(harness, "commit", "--quiet", "--message", "x")
+    return git(harness, "rev-parse", "HEAD")
 
 
 @pytest.fixture
-def repository(app: Kitchen) -> Kitchen:
+def repository(app: Harness) -> Harness:
     for name in ("changed.sh", "removed.sh", "mode.sh", "link-me"):
         app.write(f"ami/{name}", f"{name}\n")
     (app.folder / "ami/link").symlink_to("changed.sh")
@@ -48,16 +48,16 @@ def repository(app: Kitchen) -> Kitchen:
     return app
 
 
-def reasons(kitchen: Kitchen) -> dict[str, list[str]]:
+def reasons(harness: Harness) -> dict[str, list[str]]:
     """Returns subjects by kind."""
-    (plan,) = kitchen.run("plan", "--json", "--steps").images
+    (plan,) = harness.run("plan", "--json", "--steps").images
     found: dict[str, list[str]] = {}
     for reason in plan["reasons"]:
         found.setdefault(reason["kind"], []).append(reason["subject"])
     return found
 
 
-def test_changed_files_and_variables_are_named_by_git(repository: Kitchen, ec2: EC2Client) -> None:
+def test_changed_files_and_variables_are_named_by_git(repository: Harness, ec2: EC2Client) -> None:
     head = git(repository, "rev-parse", "HEAD")
     ami = repository.run("bake").answer
     (image,) = ec2.describe_images(ImageIds=[ami])["Images"]
@@ -91,7 +91,7 @@ def test_changed_files_and_variables_are_named_by_git(repository: Kitchen, ec2: 
     assert git(repository, "status", "--porcelain") == "", "nothing was checked out"
 
 
-def test_dirty_tree_at_the_time_of_the_bake_is_reported(repository: Kitchen) -> None:
+def test_dirty_tree_at_the_time_of_the_bake_is_reported(repository: Harness) -> None:
     repository.write("ami/changed.sh", "not committed\n")
     repository.run("bake")
     repository.write("ami/changed.sh", "again\n")
@@ -100,7 +100,7 @@ def test_dirty_tree_at_the_time_of_the_bake_is_reported(repository: Kitchen) -> 
     assert f"uncommitted changes: showing changes since {head[:12]}\n" in repository.run("plan").stdout
 
 
-def test_files_that_bakes_write_do_not_make_the_tree_dirty(repository: Kitchen, ec2: EC2Client) -> None:
+def test_files_that_bakes_write_do_not_make_the_tree_dirty(repository: Harness, ec2: EC2Client) -> None:
     repository.write("ami/.ami_id.json", "{}")
     repository.write("ami/packer_cache/part", "kept by Packer")
     repository.write("ami/packer-manifest.json", "{}")
@@ -109,7 +109,7 @@ def test_files_that_bakes_write_do_not_make_the_tree_dirty(repository: Kitchen, 
     assert {"Key": COMMIT_TAG, "Value": git(repository, "rev-parse", "HEAD")} in image["Tags"]
 
 
-def test_missing_commit_is_reported(repository: Kitchen) -> None:
+def test_missing_commit_is_reported(repository: Harness) -> None:
     repository.run("bake")
     git(repository, "commit", "--quiet", "--amend", "--message", "another")
     git(repository, "reflog", "expire", "--expire=now", "--all")
@@ -118,7 +118,7 @@ def test_missing_commit_is_reported(repository: Kitchen) -> None:
     assert {"files-changed", "commit-unknown"} <= set(reasons(repository))
 
 
-def test_files_that_git_ignores_are_reported_as_missing_from_the_comparison(repository: Kitchen) -> None:
+def test_files_that_git_ignores_are_reported_as_missing_from_the_comparison(repository: Harness) -> None:
     repository.write(".gitignore", "built.bin\n")
     repository.write("ami/built.bin", "1")
     commit(repository)
@@ -129,7 +129,7 @@ def test_files_that_git_ignores_are_reported_as_missing_from_the_comparison(repo
     assert "(ami/built.bin)" in caveat
 
 
-def test_unchanged_files_that_git_ignores_are_not_reported(repository: Kitchen) -> None:
+def test_unchanged_files_that_git_ignores_are_not_reported(repository: Harness) -> None:
     repository.write(".gitignore", "built.bin\nout/\n")
     repository.write("ami/built.bin", "1")
     repository.write("ami/out/deep/built.sh", "1")
@@ -141,7 +141,7 @@ def test_unchanged_files_that_git_ignores_are_not_reported(repository: Kitchen) 
     assert found["file-changed"] == ["ami/changed.sh", "ami/link"], "the link leads to it"
 
 
-def test_files_that_differ_from_git_only_by_its_filters_are_not_reported(repository: Kitchen) -> None:
+def test_files_that_differ_from_git_only_by_its_filters_are_not_reported(repository: Harness) -> None:
     repository.write(".gitattributes", "mode.sh text eol=crlf\n")
     commit(repository)
     (repository.folder / "ami/mode.sh").unlink()
@@ -154,7 +154,7 @@ def test_files_that_differ_from_git_only_by_its_filters_are_not_reported(reposit
     assert found["file-changed"] == ["ami/changed.sh", "ami/link"], "the link leads to it"
 
 
-def test_without_git_the_changed_parts_are_named_and_why_no_file_is(app: Kitchen) -> None:
+def test_without_git_the_changed_parts_are_named_and_why_no_file_is(app: Harness) -> None:
     ami = app.run("bake").answer
     app.write("ami/setup.sh", "other\n")
     assert set(reasons(app)) == {"definition-changed", "files-changed", "commit-missing", "no-ami"}
@@ -162,7 +162,7 @@ def test_without_git_the_changed_parts_are_named_and_why_no_file_is(app: Kitchen
     assert why in app.run("plan").stdout
 
 
-def test_packer_of_another_version_is_a_reason(app: Kitchen) -> None:
+def test_packer_of_another_version_is_a_reason(app: Harness) -> None:
     app.run("bake")
     other = app.program("other-packer", '#!/bin/sh\n[ "$1" = version ] && echo Packer v1.99.0 || exec packer "$@"\n')
     (plan,) = app.run("plan", "--json", "--packer", str(other)).images
@@ -174,7 +174,7 @@ def test_packer_of_another_version_is_a_reason(app: Kitchen) -> None:
     assert plan["action"] == "reuse"
 
 
-def test_filter_with_commas_is_a_list_for_a_packer_that_splits_it(app: Kitchen, ec2: EC2Client) -> None:
+def test_filter_with_commas_is_a_list_for_a_packer_that_splits_it(app: Harness, ec2: EC2Client) -> None:
     """packer-plugin-amazon splits a filter's value at commas since 1.0.7; Packer 1.6.6 does not."""
     other = app.program("other-packer", '#!/bin/sh\n[ "$1" = version ] && echo Packer v1.99.0 || exec packer "$@"\n')
     golden = {"owners": ["self"], "filters": {"name": 'bronze-*, "silver-*"'}, "most_recent": True}
@@ -187,7 +187,7 @@ def test_filter_with_commas_is_a_list_for_a_packer_that_splits_it(app: Kitchen, 
     assert 'no available AMI of self has name = bronze-*, "silver-*"' in run.stderr
 
 
-def test_deprecated_source_ami_counts_if_its_filter_includes_it(app: Kitchen, local: LocalAws) -> None:
+def test_deprecated_source_ami_counts_if_its_filter_includes_it(app: Harness, local: LocalAws) -> None:
     """EC2 rounds to minutes: in the first half of one, an immediate deprecation is already effective."""
     golden: dict[str, Any] = {"owners": ["444455556666"], "filters": {"name": "golden-*"}, "most_recent": True}
     with closing(ec2_client(local, account=1)) as other:
@@ -204,7 +204,7 @@ def test_deprecated_source_ami_counts_if_its_filter_includes_it(app: Kitchen, lo
     assert app.run("plan").status == 0
 
 
-def test_changed_source_ami_is_named_with_both_ids(app: Kitchen, ec2: EC2Client) -> None:
+def test_changed_source_ami_is_named_with_both_ids(app: Harness, ec2: EC2Client) -> None:
     name = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240927"
     (jammy,) = ec2.describe_images(Filters=[{"Name": "name", "Values": [name]}])["Images"]
     source: Any = {"SourceImageId": jammy["ImageId"], "SourceRegion": "us-east-1"}
@@ -224,7 +224,7 @@ def test_changed_source_ami_is_named_with_both_ids(app: Kitchen, ec2: EC2Client)
     assert app.run("bake").answer != ami
 
 
-def test_copy_that_has_replaced_its_source_is_as_old_as_the_bake(app: Kitchen, ec2: EC2Client, local: LocalAws) -> None:
+def test_copy_that_has_replaced_its_source_is_as_old_as_the_bake(app: Harness, ec2: EC2Client, local: LocalAws) -> None:
     """EC2 gives a copy the date of the copy."""
     app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
     (outcome,) = app.run("bake", "--json").images
@@ -240,13 +240,13 @@ def test_copy_that_has_replaced_its_source_is_as_old_as_the_bake(app: Kitchen, e
     assert reasons(app) == {"too-old": [outcome["amis"]["us-east-1"]]}
 
 
-def test_ami_that_is_younger_than_max_age_is_reused(app: Kitchen) -> None:
+def test_ami_that_is_younger_than_max_age_is_reused(app: Harness) -> None:
     app.run("bake")
     app.write("bakery.toml", TOML + 'max_age = "1m"\n')
     assert "unchanged" in reasons(app)
 
 
-def test_reasons_take_a_few_lines(repository: Kitchen) -> None:
+def test_reasons_take_a_few_lines(repository: Harness) -> None:
     repository.run("bake")
     for number in range(30):
         repository.write(f"ami/{number:02}.sh", "x")
@@ -256,12 +256,12 @@ def test_reasons_take_a_few_lines(repository: Kitchen) -> None:
     assert len(text.splitlines()) < 20
 
 
-def pinned(kitchen: Kitchen, base: str) -> None:
+def pinned(harness: Harness, base: str) -> None:
     template = json_template(source_ami="{{user `source_ami`}}")
     del template["builders"][0]["source_ami_filter"]
     template["variables"]["source_ami"] = ""
-    kitchen.write("ami/app.json", template)
-    kitchen.write("bakery.toml", f'{TOML}from = "{base}"\n')
+    harness.write("ami/app.json", template)
+    harness.write("bakery.toml", f'{TOML}from = "{base}"\n')
 
 
 def own_base(ec2: EC2Client, name: str) -> str:
@@ -269,7 +269,7 @@ def own_base(ec2: EC2Client, name: str) -> str:
     return ec2.copy_image(Name=name, SourceImageId=ubuntu["ImageId"], SourceRegion="us-east-1")["ImageId"]
 
 
-def test_source_ami_with_a_future_deprecation_is_no_reason_yet(app: Kitchen, ec2: EC2Client) -> None:
+def test_source_ami_with_a_future_deprecation_is_no_reason_yet(app: Harness, ec2: EC2Client) -> None:
     """EC2 counts in minutes, so a past deprecation is tested with plain values, in tests/core."""
     base = own_base(ec2, "golden")
     pinned(app, base)
@@ -279,7 +279,7 @@ def test_source_ami_with_a_future_deprecation_is_no_reason_yet(app: Kitchen, ec2
     assert app.packer_runs == 1
 
 
-def test_missing_source_ami_is_reported_before_packer_runs(app: Kitchen, ec2: EC2Client) -> None:
+def test_missing_source_ami_is_reported_before_packer_runs(app: Harness, ec2: EC2Client) -> None:
     base = own_base(ec2, "golden")
     pinned(app, base)
     app.run("bake")
@@ -316,13 +316,13 @@ build {
 """
 
 
-def test_source_ami_of_a_data_source_is_looked_up_and_hashed(app: Kitchen, ec2: EC2Client) -> None:
+def test_source_ami_of_a_data_source_is_looked_up_and_hashed(app: Harness, ec2: EC2Client) -> None:
     app.write("ami/app.pkr.hcl", BY_DATA_SOURCE)
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     run = app.run("plan")
     assert (run.status, "no available AMI of self has name = golden-*" in run.stderr) == (1, True)
     own_base(ec2, "golden-1")
-    stock(app, [ec2])
+    seed_images(app, [ec2])
     run = app.run("plan", "--json")
     assert (run.images[0]["action"], run.stderr) == ("reuse", "")
     time.sleep(1.1)
@@ -330,13 +330,13 @@ def test_source_ami_of_a_data_source_is_looked_up_and_hashed(app: Kitchen, ec2: 
     assert app.run("plan", "--json", "--steps").images[0]["action"] == "bake"
 
 
-def test_deleted_ami_is_distinguished_from_one_never_baked(app: Kitchen, ec2: EC2Client) -> None:
+def test_deleted_ami_is_distinguished_from_one_never_baked(app: Harness, ec2: EC2Client) -> None:
     assert "never-baked" in reasons(app)
     ec2.deregister_image(ImageId=app.run("bake").answer)
     assert set(reasons(app)) == {"ami-deleted", "no-ami"}
 
 
-def test_ami_without_its_digest_is_not_reported_as_deleted(app: Kitchen, ec2: EC2Client) -> None:
+def test_ami_without_its_digest_is_not_reported_as_deleted(app: Harness, ec2: EC2Client) -> None:
     """Its snapshot has the digest already: that is written before the AMI's."""
     digest = app.run("digest").answer
     left = own_ami(ec2, "left", {IMAGE_TAG: "app"})
@@ -348,7 +348,7 @@ def test_ami_without_its_digest_is_not_reported_as_deleted(app: Kitchen, ec2: EC
     assert set(reasons(app)) == {"ami-deleted", "no-ami"}
 
 
-def test_source_ami_by_an_ssm_parameter_is_resolved_and_used(app: Kitchen, ec2: EC2Client) -> None:
+def test_source_ami_by_an_ssm_parameter_is_resolved_and_used(app: Harness, ec2: EC2Client) -> None:
     pinned(app, "x")
     parameter = "/aws/service/canonical/ubuntu/server/22.04/stable/current/amd64/hvm/ebs-gp2/ami-id"
     app.write("bakery.toml", f'{TOML}from = {{ ssm = "{parameter}" }}\n')
@@ -365,7 +365,7 @@ def test_source_ami_by_an_ssm_parameter_is_resolved_and_used(app: Kitchen, ec2: 
         ('{ owners = ["self"], filters = { name = "nothing-*" } }', "no available AMI of self has name = nothing-*"),
     ],
 )
-def test_source_ami_that_cannot_be_resolved_is_reported_with_its_location(app: Kitchen, base: str, said: str) -> None:
+def test_source_ami_that_cannot_be_resolved_is_reported_with_its_location(app: Harness, base: str, said: str) -> None:
     pinned(app, "x")
     app.write("bakery.toml", f"{TOML}from = {base}\n")
     run = app.run("plan")
@@ -373,7 +373,7 @@ def test_source_ami_that_cannot_be_resolved_is_reported_with_its_location(app: K
     assert said in run.stderr
 
 
-def test_ssm_parameter_without_an_ami_is_reported(app: Kitchen, local: LocalAws) -> None:
+def test_ssm_parameter_without_an_ami_is_reported(app: Harness, local: LocalAws) -> None:
     ssm = aws_client(local, "ssm")
     ssm.put_parameter(Name="/x", Value="hello", Type="String")
     ssm.close()
@@ -384,7 +384,7 @@ def test_ssm_parameter_without_an_ami_is_reported(app: Kitchen, local: LocalAws)
     assert "its value is no AMI id: 'hello'" in run.stderr
 
 
-def test_ami_from_another_source_ami_than_was_hashed_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+def test_ami_from_another_source_ami_than_was_hashed_gets_no_digest(app: Harness, ec2: EC2Client) -> None:
     """A Packer that uses another AMI than it gets, as a template's own filter may between two moments."""
     wanted, other = own_base(ec2, "golden-1"), own_base(ec2, "golden-2")
     pinned(app, wanted)
@@ -399,14 +399,14 @@ def test_ami_from_another_source_ami_than_was_hashed_gets_no_digest(app: Kitchen
     assert not {tag["Key"] for tag in image.get("Tags", [])} & {"ami_config_checksum", "ami-bakery:format"}
 
 
-def test_ami_that_packer_encrypts_is_a_copy_of_one_that_is_gone(app: Kitchen, ec2: EC2Client) -> None:
+def test_ami_that_packer_encrypts_is_a_copy_of_one_that_is_gone(app: Harness, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(encrypt_boot=True))
     ami = app.run("bake").answer
     (image,) = ec2.describe_images(Owners=["self"])["Images"]
     assert (image["ImageId"], app.run("bake").answer) == (ami, ami)
 
 
-def test_encrypted_ami_whose_source_ami_changed_during_the_build_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+def test_encrypted_ami_whose_source_ami_changed_during_the_build_gets_no_digest(app: Harness, ec2: EC2Client) -> None:
     """Its source is unknown: the intermediate AMI is gone."""
     own_base(ec2, "golden-1")
     golden = {"owners": ["self"], "filters": {"name": "golden-*"}, "most_recent": True}
@@ -428,13 +428,13 @@ ec2.copy_image(Name="golden-2", SourceImageId=base["ImageId"], SourceRegion="us-
     assert "If the source AMI changed during the build, bake again" in run.stderr
 
 
-def family(kitchen: Kitchen, base: str = "", app: str = "") -> None:
+def family(harness: Harness, base: str = "", app: str = "") -> None:
     """Configures `app`, whose parent `base` is in two regions."""
     pinned = json_template(source_ami="{{user `source_ami`}}")
     del pinned["builders"][0]["source_ami_filter"]
     pinned["variables"]["source_ami"] = ""
-    kitchen.write("app/app.json", pinned)
-    kitchen.write(
+    harness.write("app/app.json", pinned)
+    harness.write(
         "bakery.toml",
         f"""version = 1
 [defaults]
@@ -451,11 +451,11 @@ from = "base"
     )
 
 
-def plan_of(kitchen: Kitchen, name: str) -> dict[str, Any]:
-    return {plan["image"]: plan for plan in kitchen.run("plan", "--json", "--steps").images}[name]
+def plan_of(harness: Harness, name: str) -> dict[str, Any]:
+    return {plan["image"]: plan for plan in harness.run("plan", "--json", "--steps").images}[name]
 
 
-def test_known_facts_about_a_child_of_an_image_to_be_baked_are_reported(app: Kitchen) -> None:
+def test_known_facts_about_a_child_of_an_image_to_be_baked_are_reported(app: Harness) -> None:
     def reported(base: str = "", table: str = "") -> list[tuple[str, str]]:
         family(app, base, table)
         plan = plan_of(app, "app")
@@ -478,7 +478,7 @@ def test_known_facts_about_a_child_of_an_image_to_be_baked_are_reported(app: Kit
     assert app.calls()["DescribeImages"] == 2 + 1 + 1, "both are explained in one call"
 
 
-def test_child_of_an_image_whose_ami_is_to_be_copied_home_says_so(app: Kitchen, ec2: EC2Client) -> None:
+def test_child_of_an_image_whose_ami_is_to_be_copied_home_says_so(app: Harness, ec2: EC2Client) -> None:
     family(app)
     amis = {item["image"]: item["amis"] for item in app.run("bake", "--json").images}
     ec2.deregister_image(ImageId=amis["base"]["us-east-1"])

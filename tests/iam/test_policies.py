@@ -14,7 +14,7 @@ from mypy_boto3_ec2.type_defs import TagSpecificationTypeDef, TagTypeDef
 
 from ami_bakery.local import ApiCall, FaultKind, InjectedFault, LocalAws
 from tests.documents import ROOT
-from tests.harness import TOML, Harness, json_template, left_in
+from tests.harness import TOML, Harness, json_template, leftover_resources
 from tests.histories.test_orphans import lock
 from tests.processes import bake_until, provisioned, wait_until
 from tests.terminal import Terminal
@@ -186,7 +186,7 @@ def test_bake_needs_the_whole_policy_and_nothing_more(
         assert refused(calls) == [], walk.__name__
         called |= {f"{call.service}:{call.action}" for call in calls}
         harness.control.enforce(None)
-        assert left_in(ec2) == [], walk.__name__
+        assert leftover_resources(ec2) == [], walk.__name__
     assert called - actions_of(policy) <= {"sts:GetCallerIdentity"}
     assert actions_of(policy) - called == set(NOT_WALKED)
 

@@ -14,7 +14,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from tests.documents import blocks
-from tests.harness import TOML, Harness, json_template, left_in
+from tests.harness import TOML, Harness, json_template, leftover_resources
 
 DOCUMENT = "docs/guides/library.md"
 BROKEN = """
@@ -265,7 +265,7 @@ print(bakery.bake()[0].outcome)
         assert process.stdout.readline() == "baking\n"
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "interrupted\n"
-        assert left_in(ec2) == []
+        assert leftover_resources(ec2) == []
         time.sleep(1.1)
         assert process.stdout.read().endswith("baked\n")
 

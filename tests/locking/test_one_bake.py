@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ec2 import EC2Client
 
-    from tests.harness import Kitchen
+    from tests.harness import Harness
 
 ROUNDS = int(os.environ.get("AMI_BAKERY_ROUNDS", "3"))
 LONG = {"AMI_BAKERY_LOCK_TTL_SECONDS": "60"}
@@ -33,7 +33,7 @@ def until(path: Path) -> str:
     return f"while [ ! -e {path} ]; do sleep 0.1; done"
 
 
-def test_one_of_two_runners_bakes_and_the_other_returns_its_ami(app: Kitchen, ec2: EC2Client) -> None:
+def test_one_of_two_runners_bakes_and_the_other_returns_its_ami(app: Harness, ec2: EC2Client) -> None:
     go = app.folder.parent / "go"
     provisioned(app, f"echo at work; {until(go)}")
     first = app.start("bake", "-v")
@@ -54,7 +54,7 @@ def test_one_of_two_runners_bakes_and_the_other_returns_its_ami(app: Kitchen, ec
     assert locks(ec2) == {}
 
 
-def test_sixteen_runners_run_packer_once_and_return_the_same_ami(app: Kitchen, ec2: EC2Client) -> None:
+def test_sixteen_runners_run_packer_once_and_return_the_same_ami(app: Harness, ec2: EC2Client) -> None:
     app.environment |= LONG
     for number in range(ROUNDS):
         app.write("ami/setup.sh", f"echo round {number}\n")
@@ -66,14 +66,14 @@ def test_sixteen_runners_run_packer_once_and_return_the_same_ami(app: Kitchen, e
         assert locks(ec2) == {}
 
 
-def test_drop_in_mode_bakes_once_too(drop_in: Kitchen) -> None:
+def test_drop_in_mode_bakes_once_too(drop_in: Harness) -> None:
     runs = all_at_once(drop_in, 3)
     assert {run.status for run in runs} == {0}, [run.stderr for run in runs]
     assert len({run.stdout for run in runs}) == 1
     assert drop_in.packer_runs == 1
 
 
-def test_unchanged_image_needs_no_call_for_the_lock(app: Kitchen) -> None:
+def test_unchanged_image_needs_no_call_for_the_lock(app: Harness) -> None:
     app.run("bake")
     app.control.clear_report()
     assert app.run("bake").status == 0
@@ -83,7 +83,7 @@ def test_unchanged_image_needs_no_call_for_the_lock(app: Kitchen) -> None:
     assert app.calls() == {"DescribeImages": 2}
 
 
-def test_no_wait_fails_at_once_and_names_the_holder(app: Kitchen, ec2: EC2Client) -> None:
+def test_no_wait_fails_at_once_and_names_the_holder(app: Harness, ec2: EC2Client) -> None:
     hold_lock(ec2, app.run("digest").answer)
     run = app.run("bake", "--no-wait")
     assert (run.status, run.stdout) == (75, "")
@@ -93,7 +93,7 @@ def test_no_wait_fails_at_once_and_names_the_holder(app: Kitchen, ec2: EC2Client
     assert len(locks(ec2)) == 1, "the other lock remains"
 
 
-def test_no_wait_does_not_wait_for_a_bake_without_a_lock(drop_in: Kitchen, ec2: EC2Client) -> None:
+def test_no_wait_does_not_wait_for_a_bake_without_a_lock(drop_in: Harness, ec2: EC2Client) -> None:
     """The original bakery does not lock: its AMI has the digest, and is pending."""
     base = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
     tagged = [{"ResourceType": "image", "Tags": [{"Key": DIGEST_TAG, "Value": drop_in.run("digest").answer}]}]
@@ -106,14 +106,14 @@ def test_no_wait_does_not_wait_for_a_bake_without_a_lock(drop_in: Kitchen, ec2: 
     assert drop_in.packer_runs == 0
 
 
-def test_no_wait_takes_over_an_expired_lock(app: Kitchen, ec2: EC2Client) -> None:
+def test_no_wait_takes_over_an_expired_lock(app: Harness, ec2: EC2Client) -> None:
     hold_lock(ec2, app.run("digest").answer, expired=True)
     run = app.run("bake", "--no-wait")
     assert finished(ec2, app.run("digest").answer) == [run.answer]
     assert f"taking over the lock of {WHO}" in run.stderr
 
 
-def test_missing_packer_leaves_no_lock(app: Kitchen, ec2: EC2Client) -> None:
+def test_missing_packer_leaves_no_lock(app: Harness, ec2: EC2Client) -> None:
     (app.folder.parent / "bin/packer").unlink()
     run = app.run("bake", environment={"PATH": str(app.folder.parent / "bin")})
     assert run.status == 1
@@ -121,7 +121,7 @@ def test_missing_packer_leaves_no_lock(app: Kitchen, ec2: EC2Client) -> None:
     assert locks(ec2) == {}
 
 
-def test_wait_timeout_fails_after_the_timeout(app: Kitchen, ec2: EC2Client) -> None:
+def test_wait_timeout_fails_after_the_timeout(app: Harness, ec2: EC2Client) -> None:
     hold_lock(ec2, app.run("digest").answer)
     began = time.monotonic()
     run = app.run("bake", "--wait-timeout", "3s", "--json")
@@ -136,7 +136,7 @@ def test_wait_timeout_fails_after_the_timeout(app: Kitchen, ec2: EC2Client) -> N
     assert app.run("bake", "--wait-timeout", "soon").status == 2
 
 
-def test_plan_shows_the_holder(app: Kitchen, ec2: EC2Client) -> None:
+def test_plan_shows_the_holder(app: Harness, ec2: EC2Client) -> None:
     lock = hold_lock(ec2, app.run("digest").answer)
     app.control.clear_report()
     (plan,) = app.run("plan", "--json").images
@@ -156,7 +156,7 @@ def test_plan_shows_the_holder(app: Kitchen, ec2: EC2Client) -> None:
     assert app.run("plan", "--json").images[0]["action"] == "bake"
 
 
-def test_interrupted_bake_releases_the_lock(app: Kitchen, ec2: EC2Client) -> None:
+def test_interrupted_bake_releases_the_lock(app: Harness, ec2: EC2Client) -> None:
     provisioned(app, "echo at work; sleep 60")
     process = app.start("bake", "-v")
     read_until(process, "amazon-ebs: at work")
@@ -166,7 +166,7 @@ def test_interrupted_bake_releases_the_lock(app: Kitchen, ec2: EC2Client) -> Non
     assert key_pairs(ec2) == []
 
 
-def test_interrupted_wait_leaves_the_lock_of_the_other_runner(app: Kitchen, ec2: EC2Client) -> None:
+def test_interrupted_wait_leaves_the_lock_of_the_other_runner(app: Harness, ec2: EC2Client) -> None:
     hold_lock(ec2, app.run("digest").answer)
     process = app.start("bake")
     read_until(process, "waiting: it is being baked")
@@ -175,7 +175,7 @@ def test_interrupted_wait_leaves_the_lock_of_the_other_runner(app: Kitchen, ec2:
     assert len(locks(ec2)) == 1
 
 
-def test_failed_bake_releases_the_lock_and_the_next_runner_tries_itself(app: Kitchen, ec2: EC2Client) -> None:
+def test_failed_bake_releases_the_lock_and_the_next_runner_tries_itself(app: Harness, ec2: EC2Client) -> None:
     ran, go = app.folder.parent / "ran", app.folder.parent / "go"
     provisioned(app, f"echo at work; [ -e {ran} ] && exit 0; touch {ran}; {until(go)}; exit 1")
     first = app.start("bake", "-v")
@@ -190,7 +190,7 @@ def test_failed_bake_releases_the_lock_and_the_next_runner_tries_itself(app: Kit
     assert app.packer_runs == 2
 
 
-def test_waiting_image_uses_no_build_slot(app: Kitchen, ec2: EC2Client) -> None:
+def test_waiting_image_uses_no_build_slot(app: Harness, ec2: EC2Client) -> None:
     app.write("other/other.json", json_template())
     app.write("bakery.toml", TOML + '[images.other]\ntemplate = "other/other.json"\n')
     app.write("child/child.json", json_template())
@@ -201,7 +201,7 @@ def test_waiting_image_uses_no_build_slot(app: Kitchen, ec2: EC2Client) -> None:
     assert [(image["image"], image["outcome"]) for image in run.images] == [("app", "failed"), ("other", "baked")]
 
 
-def test_child_of_an_image_that_another_runner_bakes_is_busy_too(app: Kitchen, ec2: EC2Client) -> None:
+def test_child_of_an_image_that_another_runner_bakes_is_busy_too(app: Harness, ec2: EC2Client) -> None:
     child = json_template(source_ami="{{user `source_ami`}}")
     del child["builders"][0]["source_ami_filter"]
     child["variables"]["source_ami"] = ""
@@ -213,7 +213,7 @@ def test_child_of_an_image_that_another_runner_bakes_is_busy_too(app: Kitchen, e
     assert "its base app is being baked by another runner" in run.stderr
 
 
-def test_two_runners_make_one_copy(app: Kitchen, ec2: EC2Client) -> None:
+def test_two_runners_make_one_copy(app: Harness, ec2: EC2Client) -> None:
     ami = app.run("bake").answer
     app.write("bakery.toml", TOML.replace('"us-east-1"', '"us-east-1", "eu-west-1"'))
     app.control.clear_report()
@@ -225,7 +225,7 @@ def test_two_runners_make_one_copy(app: Kitchen, ec2: EC2Client) -> None:
     assert app.packer_runs == 1
 
 
-def test_forced_bakes_run_one_after_the_other(app: Kitchen) -> None:
+def test_forced_bakes_run_one_after_the_other(app: Harness) -> None:
     folder = app.folder.parent
     provisioned(app, f"mkdir {folder}/at-work && sleep 1 && rmdir {folder}/at-work")
     runs = all_at_once(app, 2, "--force")
@@ -234,7 +234,7 @@ def test_forced_bakes_run_one_after_the_other(app: Kitchen) -> None:
     assert app.packer_runs == 2
 
 
-def test_definition_that_changes_while_a_runner_waits_is_baked_in_its_new_state(app: Kitchen, ec2: EC2Client) -> None:
+def test_definition_that_changes_while_a_runner_waits_is_baked_in_its_new_state(app: Harness, ec2: EC2Client) -> None:
     before = app.run("digest").answer
     lock = hold_lock(ec2, before)
     process = app.start("bake")
@@ -249,7 +249,7 @@ def test_definition_that_changes_while_a_runner_waits_is_baked_in_its_new_state(
     assert locks(ec2) == {}
 
 
-def test_lock_is_in_the_home_region_with_its_digest(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_is_in_the_home_region_with_its_digest(app: Harness, ec2: EC2Client) -> None:
     provisioned(app, "echo at work; sleep 60")
     process = app.start("bake", "-v", "--region", "us-east-1", "--region", "eu-west-1")
     read_until(process, "amazon-ebs: at work")
@@ -258,7 +258,7 @@ def test_lock_is_in_the_home_region_with_its_digest(app: Kitchen, ec2: EC2Client
     ended(process)
 
 
-def test_lock_shows_the_finished_ami_at_once(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_shows_the_finished_ami_at_once(app: Harness, ec2: EC2Client) -> None:
     """While the holder copies, a waiting runner that needs no copies ends."""
     app.control.plan(InjectedFault(action="CopyImage", kind=FaultKind.DELAY, seconds=600))
     holder = app.start("bake", "--region", "us-east-1", "--region", "eu-west-1", environment=LONG)
@@ -273,7 +273,7 @@ def test_lock_shows_the_finished_ami_at_once(app: Kitchen, ec2: EC2Client) -> No
     assert locks(ec2) == {}
 
 
-def test_late_visibility_makes_no_second_ami(app: Kitchen, ec2: EC2Client) -> None:
+def test_late_visibility_makes_no_second_ami(app: Harness, ec2: EC2Client) -> None:
     """EC2 shows changes two seconds late: the second look-up may be too early, but not the third."""
     app.environment |= LONG
     app.control.change(lag_seconds=2)
