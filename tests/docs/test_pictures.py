@@ -21,8 +21,8 @@ def words_of(picture: Path) -> str:
     for text in ElementTree.parse(picture).iter(f"{SVG}text"):
         row = float(text.attrib["y"])
         lines[row] = lines.get(row, "") + "".join(text.itertext())
-    shown = (lines[row] for row in sorted(lines) if "waiting for EC2" not in lines[row])  # a loaded machine
-    words = " ".join(" ".join(shown).split())
+    rows = [" ".join(lines[row].split()) for row in sorted(lines)]
+    words = " ".join(row for row in rows if row and "waiting for EC2" not in row)  # a loaded machine
     aged = re.sub(r"just now|\d+ minutes? ago", "AGE", words)
     return re.sub(r"\b[0-9a-f]{12,17}\b|\d+", "N", aged)
 

@@ -151,6 +151,11 @@ def walk(harness: Harness, steps: list[Step]) -> list[str]:
     return said.split(f"{MARK}\n")[1:]
 
 
+def without_waits(text: str) -> str:
+    """Removes the lines that only a loaded machine prints."""
+    return re.sub(r"(?m)^.*: waiting for EC2's response\n", "", text)
+
+
 class Shown:
     """Compares documented with real output: maps ids and digests, and ignores times and column widths."""
 
@@ -159,7 +164,7 @@ class Shown:
 
     def is_of(self, shown: str, came: str) -> bool:
         new: list[str] = []
-        came = re.sub(r"(?m)^.*: waiting for EC2's response\n", "", came)  # a loaded machine
+        came = without_waits(came)
 
         def pattern(part: re.Match[str]) -> str:
             name = part["name"]
@@ -187,6 +192,7 @@ class Shown:
 
     def as_shown(self, came: str) -> str:
         """Returns `came` with the document's ids and digests."""
+        came = without_waits(came)
         for shown, name in self.names.items():
             came = came.replace(name, shown)
         return came
