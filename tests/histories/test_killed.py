@@ -1,4 +1,4 @@
-"""A bakery that is killed: Packer does not bake on, cleans up, and nothing of it is left."""
+"""If ami-bakery is killed, Packer stops, cleans up, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.processes import bake_until, processes_with, provisioned, wait_until
 
 
 @pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["the process", "its group"])
-def test_packer_cleans_up_after_a_bakery_that_was_killed(
+def test_packer_cleans_up_after_ami_bakery_was_killed(
     app: Harness, ec2: EC2Client, kill: Callable[[int, int], None]
 ) -> None:
     provisioned(app, "echo at work; sleep 60")
@@ -27,8 +27,8 @@ def test_packer_cleans_up_after_a_bakery_that_was_killed(
     assert wait_until(lambda: processes_with(str(app.folder)) == [])
 
 
-def test_a_packer_that_talks_on_after_the_kill_still_cleans_up(app: Harness, ec2: EC2Client) -> None:
-    """It would die of its first word to a pipe that nobody reads, or wait for ever before a full one."""
+def test_packer_that_prints_after_the_kill_still_cleans_up(app: Harness, ec2: EC2Client) -> None:
+    """Otherwise its first write would kill it (SIGPIPE), or block for ever on a full pipe."""
     provisioned(app, "trap 'seq 1 100000; exit 1' TERM; echo at work; seq 1 20000; sleep 60 & wait")
     process = bake_until(app, "amazon-ebs: at work")
     os.kill(process.pid, signal.SIGKILL)
@@ -46,7 +46,7 @@ while :; do sleep 0.1; done
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["by the watchdog", "by ami-bakery"])
-def test_a_packer_that_does_not_stop_is_killed_after_the_kill_timeout(app: Harness, number: int) -> None:
+def test_packer_that_does_not_stop_is_killed_after_the_kill_timeout(app: Harness, number: int) -> None:
     packer = app.program("stubborn-packer", STUBBORN_PACKER)
     process = bake_until(app, "at work", "--kill-timeout", "1s", "--packer", str(packer))
     assert processes_with(str(packer)) != []
@@ -67,7 +67,7 @@ def with_a_secret(app: Harness, command: str) -> None:
     app.write("bakery.toml", TOML + 'vars = { password = "a-secret" }\n')
 
 
-def test_the_file_of_sensitive_variables_is_removed_where_the_bakery_is_killed(app: Harness) -> None:
+def test_file_of_sensitive_variables_is_removed_if_ami_bakery_is_killed(app: Harness) -> None:
     with_a_secret(app, "echo at work; sleep 60")
     process = bake_until(app, "amazon-ebs: at work")
     (private,) = (app.folder.parent / "tmp").glob("ami-bakery-*.json")
@@ -78,7 +78,7 @@ def test_the_file_of_sensitive_variables_is_removed_where_the_bakery_is_killed(a
     assert wait_until(lambda: not private.exists())
 
 
-def test_the_watchdog_ends_with_the_bake(app: Harness) -> None:
+def test_watchdog_ends_with_the_bake(app: Harness) -> None:
     with_a_secret(app, "echo at work; sleep 1")
     process = bake_until(app, "amazon-ebs: at work")
     (private,) = (app.folder.parent / "tmp").glob("ami-bakery-*.json")
