@@ -76,9 +76,7 @@ def test_runners_with_late_responses_build_once(app: Harness, ec2: EC2Client, at
     assert app.packer_runs == 1
 
 
-def test_an_ami_whose_checks_lost_their_credentials_is_named_and_listed_and_never_adopted(
-    app: Harness, ec2: EC2Client
-) -> None:
+def test_ami_whose_checks_lost_their_credentials_is_reported_and_never_adopted(app: Harness, ec2: EC2Client) -> None:
     """Only the process that ran Packer knows whether the inputs were unchanged and every provisioner succeeded."""
     process = app.start("bake", "-v", environment=SHORT)
     read_until(process, "Waiting for AMI to become ready")
