@@ -157,7 +157,7 @@ def test_public_ami_stays_public_with_a_warning(app: Harness, ec2: EC2Client) ->
     ami = app.run("bake").answer
     ec2.modify_image_attribute(ImageId=ami, LaunchPermission={"Add": [{"Group": "all"}]})
     for command in ("plan", "bake"):
-        assert f"{ami} of {HOME} is public" in app.run(command).stderr
+        assert f"{ami} in {HOME} is public" in app.run(command).stderr
     assert launchers(ec2, ami) == {OTHER, "all"}
 
 

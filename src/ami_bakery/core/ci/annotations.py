@@ -1,4 +1,4 @@
-"""Which CI an environment shows, and what that one reads of a log: a finding as a line, in its own escapes."""
+"""Detects the CI service, and formats findings and errors as its annotations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Ci(StrEnum):
-    """Those that can be told of findings and results by the job itself. Others read files: `--output` writes them."""
+    """CI services that read findings and results from a job's output. Others read files, which `--output` writes."""
 
     GITHUB = "GitHub Actions"
     AZURE = "Azure Pipelines"
@@ -35,22 +35,22 @@ def detect(environment: Mapping[str, str]) -> Ci | None:
 
 
 def is_automated(environment: Mapping[str, str]) -> bool:
-    """Whether nobody sits before the terminal, where there is one: some CI systems give jobs one.
+    """Whether this is a CI job. Jobs of some services have a terminal, but no user.
 
-    All but Azure, and Jenkins, whose jobs have none, say CI=true.
+    All services set CI=true, except Azure and Jenkins, whose jobs have no terminal.
     """
     return environment.get("CI", "").lower() not in ("", "false") or detect(environment) is not None
 
 
 def workspace(ci: Ci, environment: Mapping[str, str]) -> str:
-    """The folder that the CI's paths are relative to; empty where it has none."""
+    """The folder that the CI's paths are relative to; empty if it has none."""
     return environment.get(_WORKSPACES.get(ci, ""), "")
 
 
 class Note(Frozen):
-    """What a CI is to show, beside a line of a file where it is about one.
+    """An annotation, with or without a line of a file.
 
-    file  relative to the folder of bakery.toml, or absolute; empty where it is about no line
+    file  relative to the folder of bakery.toml, or absolute; empty without a line
     """
 
     level: Level
@@ -73,7 +73,7 @@ def finding_note(images: Sequence[str], finding: Finding) -> Note:
 
 
 def error_notes(error: BakeryError, image: str = "") -> tuple[Note, ...]:
-    """A note for each line that the error is about; one without a line where it is about none."""
+    """Returns a note for each line that the error marks; one without a line if there are none."""
     from ami_bakery.core.check.finding import Level
 
     title = f"image {image}" if image else "ami-bakery"
@@ -87,7 +87,7 @@ def error_notes(error: BakeryError, image: str = "") -> tuple[Note, ...]:
 
 
 def log_line(ci: Ci, note: Note, *, root: str, workspace: str) -> str:
-    """The line of a log that the CI takes for this note; empty for one that reads no such lines.
+    """Formats a note as a line of the CI's log; empty if the CI does not read its log.
 
     root, workspace  absolute: the folder of bakery.toml, and the one that the CI's paths are relative to
     """
@@ -131,7 +131,7 @@ def _azure_line(note: Note, file: str) -> str:
 
 
 def azure_summary_line(path: str) -> str:
-    """The line that has a Markdown file shown on the run's page."""
+    """The log line that shows a Markdown file on the page of the run."""
     return f"##vso[task.uploadsummary]{_azure_data(path)}"
 
 
@@ -144,9 +144,10 @@ def _azure_property(text: str) -> str:
 
 
 def code_quality(notes: Iterable[Note], *, root: str, workspace: str) -> str:
-    """GitLab's report of that name: https://docs.gitlab.com/ci/testing/code_quality. `workspace` as for `log_line`.
+    """Formats notes as GitLab's code quality report: https://docs.gitlab.com/ci/testing/code_quality.
 
-    A finding's fingerprint says which one it is when lines have moved, so its line is no part of it.
+    The fingerprint does not contain the line, so that GitLab recognizes a finding when lines have moved.
+    `workspace`: see `log_line`.
     """
     import hashlib
     import json
@@ -175,6 +176,6 @@ def code_quality(notes: Iterable[Note], *, root: str, workspace: str) -> str:
 
 
 def _relative(file: str, workspace: str) -> str:
-    """Relative to the workspace, where it lies within."""
+    """Makes a path in the workspace relative to it."""
     within = workspace.rstrip("/") + "/"
     return file.removeprefix(within) if workspace else file

@@ -1,7 +1,7 @@
-"""The variables of a `*.env` file, and what fits into GitLab's dotenv report.
+"""Limits the variables of a `*.env` file to what GitLab's dotenv report allows.
 
-Source: https://docs.gitlab.com/ci/yaml/artifacts_reports/#artifactsreportsdotenv. GitLab rejects a report that is
-larger as a whole, and the job with it.
+Source: https://docs.gitlab.com/ci/yaml/artifacts_reports/#artifactsreportsdotenv. GitLab fails the job if the report is
+too large.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 LIMIT_VARIABLE = "AMI_BAKERY_DOTENV_LIMIT"
-"""The environment variable for the number of variables: GitLab takes 50, 100 or 150, depending on the plan."""
+"""The environment variable for the number of variables: GitLab allows 50, 100 or 150, depending on the plan."""
 _LEAST_VARIABLES, _MOST_VARIABLES = 50, 150
 _BYTES = 5000
 
@@ -17,7 +17,7 @@ Variables = Sequence[tuple[str, str]]
 
 
 def variable_limit(environment: Mapping[str, str]) -> int | None:
-    """None outside of GitLab CI: only its report has a limit."""
+    """The most variables of a report; None outside of GitLab CI, which is the only one with a limit."""
     if environment.get("GITLAB_CI") != "true":
         return None
     asked = environment.get(LIMIT_VARIABLE, "")
@@ -25,7 +25,7 @@ def variable_limit(environment: Mapping[str, str]) -> int | None:
 
 
 def fitting(variables: Variables, general: frozenset[str], limit: int) -> Variables:
-    """Those that fit, in their order: `general` ones first, then the others."""
+    """Returns the variables that fit, in their order. `general` ones have priority."""
     kept: set[str] = set()
     size = 0
     for name, value in sorted(variables, key=lambda item: item[0] not in general):

@@ -1,4 +1,4 @@
-"""The CI job that we run in, as its service's environment variables tell of it: an address for people."""
+"""Finds the URL of the current CI job in its environment variables."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _COMPOSED = (
     ("{SYSTEM_COLLECTIONURI}{SYSTEM_TEAMPROJECT}/_build/results", "buildId={BUILD_BUILDID}"),  # Azure Pipelines
     ("{SEMAPHORE_ORGANIZATION_URL}/jobs/{SEMAPHORE_JOB_ID}", ""),
 )
-"""Address and query. Of addresses that we are given the query is left out, since there may be a token in it."""
+"""URL and query. The query of a URL from the environment is removed, because it may contain a token."""
 
 
 def ci_job(environment: Mapping[str, str]) -> str:
-    """Its address, without user name, password, query and fragment; empty where none is known."""
+    """Returns the job's URL, without user name, password, query and fragment; empty if unknown."""
     for path, query in _COMPOSED:
         try:
             address, asked = path.format_map(environment), query.format_map(environment)

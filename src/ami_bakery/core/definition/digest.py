@@ -9,7 +9,7 @@ from ami_bakery.values import Frozen
 
 
 class Scheme(StrEnum):
-    """How a digest was taken: `SHA1` is the original bakery's checksum, `SHA256` is the manifest's."""
+    """How a digest is computed: `SHA1` is the original bakery's checksum, `SHA256` that of the manifest."""
 
     SHA1 = "sha1"
     SHA256 = "sha256"
@@ -18,11 +18,11 @@ class Scheme(StrEnum):
 _HEX = {Scheme.SHA1: re.compile("[0-9a-f]{40}"), Scheme.SHA256: re.compile("[0-9a-f]{64}")}
 
 SHORT_LENGTH = 12
-"""Hex digits shown to people, and kept in the components tag: 48 bits."""
+"""Hex digits in messages and in the components tag: 48 bits."""
 
 
 class Digest(Frozen):
-    """A scheme and its lower-case hex digits; `str()` gives the digits alone, as the tag has them."""
+    """A scheme and its lower-case hex digits; `str()` returns only the digits, as in the tag."""
 
     scheme: Scheme
     hex: str

@@ -1,4 +1,4 @@
-"""The original bakery's checksum, byte for byte, so that AMIs which it baked are found."""
+"""Computes the original bakery's checksum, byte for byte, so that its AMIs are found."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ami_bakery.core.definition.digest import Digest, Scheme
 
 
 def parse_folders(text: str) -> tuple[tuple[str, ...], int]:
-    """`AMI_DEFINITION_DIRS` as its folders, blanks around each dropped, and how many of its entries were empty.
+    """Splits `AMI_DEFINITION_DIRS` into stripped folders, and counts the empty entries.
 
-    The original took an empty entry for a folder with nothing in it; so it adds nothing to the checksum.
+    In the original, an empty entry was an empty folder; it adds nothing to the checksum.
     """
     entries = [entry.strip() for entry in text.split(",")]
     folders = tuple(entry for entry in entries if entry)
@@ -19,20 +19,20 @@ def parse_folders(text: str) -> tuple[tuple[str, ...], int]:
 
 
 def is_covered(name: str) -> bool:
-    """Whether the original takes a file of this name: it looks at the first character only."""
+    """Whether the original covers a file of this name: it only checks the first character."""
     return not name.startswith(".")
 
 
 def checksum(files: Iterable[tuple[str, str]]) -> Digest:
-    """From (joined path, SHA-1 of the content as hex) to the AMI config checksum.
+    """Computes the checksum from (joined path, SHA-1 of the content as hex).
 
-    Paths sort by code point. A path that stands twice (overlapping folders) counts twice, as it did.
+    Paths are sorted by code point. A path that occurs twice (overlapping folders) counts twice, as in the original.
     """
     return checksum_of_sorted(sha1 for _, sha1 in sorted(files))
 
 
 def checksum_of_sorted(sha1s: Iterable[str]) -> Digest:
-    """From the SHA-1s alone, in the order of the paths."""
+    """Computes the checksum from the SHA-1s, in the order of the paths."""
     concatenated = hashlib.sha1(usedforsecurity=False)
     for sha1 in sha1s:
         concatenated.update(sha1.encode("ascii"))

@@ -1,4 +1,4 @@
-"""The manifest: the canonical list of all that an image is made of, and the bytes whose SHA-256 is the digest.
+"""The manifest: the canonical list of an image's inputs, whose SHA-256 is the digest.
 
 The bytes are a canonical S-expression (RFC 9804, section 6.1): `(` and `)` around lists, and each atom as its length in
 bytes, a colon and the bytes. Every value has one encoding, and nothing in a name or a value can forge a separator.
@@ -17,7 +17,7 @@ from ami_bakery.core.definition.digest import SHORT_LENGTH, Digest, Scheme
 from ami_bakery.values import Frozen
 
 FORMAT = 1
-"""The version of the bytes. Any change of them is a new number."""
+"""The version of the bytes. Any change of the bytes needs a new number."""
 
 _AT_ONCE = 64
 """Entries that are encoded together."""
@@ -32,12 +32,12 @@ class EntryKind(StrEnum):
 
 
 class Entry(NamedTuple):
-    """One input; there may be very many.
+    """One input.
 
     path        POSIX, relative to the root; names that are not UTF-8 with surrogateescape
-    executable  the owner's bit of the file (of what a link leads to, where that is a file)
-    sha256      of the content, as hex; None for a folder, and for a link that leads to one
-    target      the text of a link, None for all else
+    executable  the owner's executable bit of the file, or of a link's target
+    sha256      of the content, as hex; None for a folder or a link to one
+    target      the text of a link; None for files and folders
     """
 
     path: str
@@ -48,7 +48,7 @@ class Entry(NamedTuple):
 
     @property
     def sort_key(self) -> tuple[bytes, ...]:
-        """By path components as bytes: a folder's content stands together, whatever its neighbours are called."""
+        """Path components as bytes, so that the entries of a folder are adjacent."""
         return tuple(part.encode("utf-8", "surrogateescape") for part in self.path.split("/"))
 
     def encoded(self) -> bytes:
@@ -66,7 +66,7 @@ class Entry(NamedTuple):
 
 
 class ManifestPart(StrEnum):
-    """The parts of a manifest that are compared one by one, to say which of them moved."""
+    """The parts of a manifest, which are compared one by one to show which of them changed."""
 
     FILES = "files"
     VARIABLES = "variables"
@@ -76,14 +76,14 @@ class ManifestPart(StrEnum):
 
 
 class Manifest(Frozen):
-    """Everything that one image is made of.
+    """All inputs of one image.
 
-    variables    (name, SHA-256 of the value), by name: what is given with `-var`
-    var_files    paths in the order given; their content is among the entries
-    environment  (name, SHA-256 of the value, or None where it is unset), by name
-    base         (builder, AMI id), by builder; builder is empty where one base serves all
+    variables    (name, SHA-256 of the value) of `-var`, sorted by name
+    var_files    paths in their order; their content is in the entries
+    environment  (name, SHA-256 of the value; None if unset), sorted by name
+    base         (builder, AMI id), sorted by builder; builder is empty if all builders have the same source AMI
     tools        (name, version) of Packer, then (name, version, SHA-256 of the program) of plugins
-    left_out     parts that the configuration leaves out of the digest, by name
+    left_out     parts that `digest_exclude` excludes, sorted by name
     """
 
     image: str
@@ -102,9 +102,9 @@ class Manifest(Frozen):
     left_out: tuple[str, ...] = ()
 
     def parts(self, entries: Iterable[Entry] | None = None) -> Iterator[tuple[ManifestPart, Iterable[bytes]]]:
-        """The canonical bytes of each part, in their order, piece by piece. Entries must be sorted by `sort_key`.
+        """Yields the canonical bytes of each part in chunks, in order. Entries must be sorted by `sort_key`.
 
-        entries  in place of the manifest's own
+        entries  used instead of the manifest's own
         """
         yield (
             ManifestPart.SETTINGS,
@@ -145,7 +145,7 @@ class Manifest(Frozen):
         return b"".join(self.chunks())
 
     def chunks(self, entries: Iterable[Entry] | None = None) -> Iterator[bytes]:
-        """The canonical bytes, piece by piece."""
+        """Yields the canonical bytes in chunks."""
         yield b"(" + _atom("ami-bakery-manifest") + _atom(str(FORMAT))
         for component, encoded in self.parts(entries):
             yield b"(" + _atom(component)
@@ -154,29 +154,29 @@ class Manifest(Frozen):
         yield b")"
 
     def digest(self, entries: Iterable[Entry] | None = None) -> Digest:
-        """`entries` in place of the manifest's own: they may be more than anybody wants to keep."""
+        """Computes the digest. `entries` are used instead of the manifest's own, to avoid keeping them in memory."""
         sha256 = hashlib.sha256()
         for chunk in self.chunks(entries):
             sha256.update(chunk)
         return Digest(Scheme.SHA256, sha256.hexdigest())
 
     def components(self) -> dict[ManifestPart, str]:
-        """A short digest of each part, as the tag `ami-bakery:components` carries them."""
+        """Returns a short digest of each part, for the tag `ami-bakery:components`."""
         return {component: _short(encoded) for component, encoded in self.parts()}
 
 
 def hash_value(value: str) -> str:
-    """SHA-256 of a variable's or environment variable's value: the manifest never holds the value itself."""
+    """Returns the SHA-256 of a variable's value: the manifest never contains the value itself."""
     return hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def format_components(components: dict[ManifestPart, str]) -> str:
-    """As a tag value: `base=0123456789ab files=...`, by name."""
+    """Formats the tag's value: `base=0123456789ab files=...`, sorted by name."""
     return " ".join(f"{name}={components[name]}" for name in sorted(components))
 
 
 def parse_components(text: str) -> dict[ManifestPart, str]:
-    """The reverse of `format_components`. Parts that this version does not know are passed over."""
+    """Parses the tag's value. Parts that this version does not know are ignored."""
     known = {component.value for component in ManifestPart}
     pairs = (part.partition("=") for part in text.split())
     return {ManifestPart(name): value for name, _, value in pairs if name in known}
@@ -198,7 +198,7 @@ def _encode(expression: Expression) -> Iterator[bytes]:
 
 
 def _encode_entries(entries: Iterable[Entry]) -> Iterator[bytes]:
-    """Many at a time, where there are many."""
+    """Encodes many entries at a time, which is faster."""
     entries = iter(entries)
     yield b"("
     while some := b"".join([entry.encoded() for entry in islice(entries, _AT_ONCE)]):

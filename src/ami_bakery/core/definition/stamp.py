@@ -1,7 +1,7 @@
-"""Compares what the filesystem records about inputs before and after a build: was anything replaced meanwhile?
+"""Compares the file status of inputs before and after a build, to find replaced inputs.
 
 Equal content at both times does not prove that Packer read that content: `git checkout other`, upload, `git checkout -`
-restores every byte. It cannot restore the change time (ctime), which the kernel sets and no program can choose.
+restores every byte. It cannot restore the change time (ctime), which only the kernel can set.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Stamp(NamedTuple):
 
 
 class Folder(NamedTuple):
-    """A folder of which every entry is an input, except `left_out`: outputs, version control, ignored names.
+    """A folder whose entries are all inputs, except `left_out`: outputs, version control, ignored names.
 
     takes_outputs  the template declares an output in it, which may be created and removed during the build
     """
@@ -45,7 +45,7 @@ class Stamps(Frozen):
 
     files    files, links, and what the links lead to
     folders  folders that are walked
-    passed   folders on the way to an input, whose other entries do not matter
+    passed   parent folders of inputs, whose other entries do not matter
     """
 
     files: Mapping[str, Stamp]
@@ -61,9 +61,9 @@ class Replaced(NamedTuple):
 
 
 def replaced(before: Stamps, after: Stamps) -> Iterator[Replaced]:
-    """What was replaced, touched, or came and went between the two.
+    """Yields inputs that were replaced, touched, or added and removed between the two.
 
-    A path that only one of them has is a change of the definition, which the digest shows.
+    A path that only one of them has is ignored: it changes the digest.
     """
     for path in sorted(before.files.keys() & after.files.keys()):
         if _is_replaced(before.files[path], after.files[path]):
@@ -77,28 +77,28 @@ def replaced(before: Stamps, after: Stamps) -> Iterator[Replaced]:
 
 
 def _is_replaced(before: Stamp, after: Stamp) -> bool:
-    """ctime alone decides where it is precise: network and FUSE filesystems may renumber their inodes at any time."""
+    """Whether a file was replaced. If ctime is precise, inodes are ignored: network filesystems change them."""
     if before[:4] != after[:4]:
         return True
     return before.changed % _SECOND == 0 and before[4:] != after[4:]
 
 
 def _is_moved(before: Stamp, after: Stamp) -> bool:
-    """A new entry sets both times of a folder; a rename of the folder itself, or chmod, sets ctime alone."""
+    """Whether a folder was renamed or its mode changed: that only sets ctime, but a new entry sets both times."""
     if before.is_folder != after.is_folder:
         return True
     return before.modified == after.modified and before.changed != after.changed
 
 
 def _is_explained(before: Folder, after: Folder) -> bool:
-    """Outputs that were written into a folder explain that its listing was modified."""
+    """Whether outputs in the folder explain that it was modified."""
     if before.stamp.modified == after.stamp.modified:
         return True  # `passed` has the folder, too
     return before.takes_outputs or after.takes_outputs or _left_out(before) != _left_out(after)
 
 
 def _left_out(folder: Folder) -> dict[str, Stamp | None]:
-    """A change within a folder that is left out, such as .git, does not modify the folder above it."""
+    """The excluded entries, without the times of folders: a change in .git does not modify its parent folder."""
     return {
         name: stamp if stamp is None or not stamp.is_folder else stamp._replace(size=0, modified=0, changed=0)
         for name, stamp in folder.left_out

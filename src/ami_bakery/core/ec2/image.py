@@ -1,4 +1,4 @@
-"""An AMI as EC2 tells of it, and the tags by which the bakery knows its own."""
+"""An AMI in EC2, and the tags that ami-bakery writes on AMIs."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 DIGEST_TAG = "ami_config_checksum"
 """Finished and verified, with this digest. The original bakery's tag, kept."""
 OUR_TAGS = "ami-bakery:"
-"""What the names of all our other tags begin with."""
+"""The prefix of all other tags of ami-bakery."""
 IMAGE_TAG = "ami-bakery:image"
 FORMAT_TAG = "ami-bakery:format"
 FROM_TAG = "ami-bakery:from"
 COMPONENTS_TAG = "ami-bakery:components"
 COMMIT_TAG = "ami-bakery:commit"
 ORIGIN_TAG = "ami-bakery:origin"
-"""The AMI that Packer made in the region of the bake: copies of it in other regions carry the same."""
+"""The AMI that Packer created in the build region; its copies have the same value."""
 REGIONS_TAG = "ami-bakery:regions"
-"""On the AMI of the home region: where else the template itself made it."""
+"""On the AMI of the build region: the other regions in which the template itself created it."""
 KMS_KEY_TAG = "ami-bakery:kms-key"
-"""On a copy: the KMS key that it was made with, as it is configured."""
+"""On a copy: its KMS key, as configured."""
 SHARED_TAG = "ami-bakery:shared"
-"""What the bakery has shared of an AMI, and with whom, so that it can take it back: `launch 123456789012`."""
+"""The shares that ami-bakery granted, so that it can revoke them: `launch 123456789012`."""
 
 
 _TAG_LENGTH = 256
@@ -51,8 +51,12 @@ class AmiState(StrEnum):
 
 
 class Ami(Frozen):
-    """One AMI in one region. `created` is None where EC2 tells no date; `source` is the AMI that it was made from,
-    by a bake or as a copy, `source_instance` the instance, where it is no copy; None where EC2 does not tell."""
+    """One AMI in one region.
+
+    created          None if EC2 has no date
+    source           the source AMI of a build or copy; None if unknown
+    source_instance  the instance that it was created from; None for a copy, or if unknown
+    """
 
     id: str
     region: str
@@ -74,42 +78,41 @@ class Ami(Frozen):
 
     @property
     def kms_key(self) -> str:
-        """The key that it was copied with, as it was configured; empty for one that was not, or without a key."""
+        """The configured KMS key of a copy; empty if there is none, or if this is not a copy."""
         return self.tags.get(KMS_KEY_TAG, "")
 
     @property
     def verified(self) -> bool:
-        """Whether the bakery finished it. An empty tag is as none: tags are emptied where DeleteTags is not allowed."""
+        """Whether ami-bakery verified it. An empty tag does not count: tags are emptied if DeleteTags is denied."""
         return bool(self.tags.get(FORMAT_TAG))
 
     def carries(self, digest: Digest, base: Collection[str] | None = None) -> bool:
         """Whether this AMI is the finished result of `digest`.
 
-        Packer may write the digest's tag before anyone has verified the AMI, so an AMI of a bakery.toml image counts
-        only with the format tag, which the bakery writes after verifying. The original trusted Packer's tag.
+        Packer may write the digest's tag before the AMI is verified, so an AMI of a bakery.toml image only counts with
+        the format tag, which ami-bakery writes after verification. The original trusted Packer's tag.
 
-        base  the source AMIs of the digest: an AMI that records others is something else with copied tags. None: not
-              compared
+        base  the source AMIs of the digest; an AMI with other ones has copied tags. None: not compared
         """
         if self.tags.get(DIGEST_TAG) != digest.hex:
             return False
         return digest.scheme is Scheme.SHA1 or (self.verified and self.is_recorded_from(base))
 
     def is_recorded_from(self, base: Collection[str] | None) -> bool:
-        """Whether the source AMIs on record, if there are any, are among these."""
+        """Whether the source AMIs in the tag, if any, are among these."""
         return base is None or set(self.tags.get(FROM_TAG, "").split()) <= set(base)
 
 
 def newest(amis: Iterable[Ami]) -> Ami | None:
-    """The newest by creation date; the id decides between equals, so that every runner picks the same one."""
+    """Returns the newest by creation date, then by id, so that every runner selects the same one."""
     return max(amis, key=lambda ami: (ami.created is not None, ami.created, ami.id), default=None)
 
 
 def newest_in_second(amis: Iterable[Ami]) -> tuple[Ami, ...]:
-    """All that Packer may take as the most recent; the last one is `newest`.
+    """Returns all AMIs that Packer may select as the most recent; the last one is `newest`.
 
-    Packer compares whole seconds, and of equals takes the one that its sort puts last, which depends on the order of
-    EC2's answer (packer-plugin-amazon, step_source_ami_info.go).
+    Packer compares whole seconds. Between equals, the order of EC2's response decides (packer-plugin-amazon,
+    step_source_ami_info.go).
     """
     found = tuple(amis)
     last = newest(found)
@@ -127,7 +130,7 @@ def _second(ami: Ami) -> datetime | None:
 
 
 def regions_tag(regions: Iterable[str]) -> dict[str, str]:
-    """As many as there is room for: a tag's value has 256 characters, AWS has some 30 regions."""
+    """Returns the tag with as many regions as fit: a value has at most 256 characters, and AWS has some 30 regions."""
     listed = ""
     for region in regions:
         if len(listed) + len(region) < _TAG_LENGTH:
@@ -136,13 +139,12 @@ def regions_tag(regions: Iterable[str]) -> dict[str, str]:
 
 
 def snapshot_tags(tags: Mapping[str, str], configured: Iterable[str]) -> dict[str, str]:
-    """Of an AMI's tags, those that its snapshots carry, too: they tell of the AMI when it is gone. `configured`: the
-    names of the tags that the configuration has."""
+    """Returns the tags for an AMI's snapshots, which identify it after it is deleted. `configured`: names of `tags`."""
     return {name: tags[name] for name in (DIGEST_TAG, IMAGE_TAG, *configured) if name in tags}
 
 
 def copied_tags(tags: Mapping[str, str], wanted: Mapping[str, str], kms_key: str) -> dict[str, str]:
-    """The tags of a copy of an AMI that has `tags`: those, without what is AWS's or of that one AMI, and `wanted`."""
+    """Returns the tags of a copy: those of the source, without AWS's and those of one AMI, and `wanted`."""
     left_out = (KMS_KEY_TAG, SHARED_TAG, REGIONS_TAG)
     kept = {name: value for name, value in tags.items() if not name.startswith("aws:") and name not in left_out}
     return {**kept, **wanted, **({KMS_KEY_TAG: kms_key} if kms_key else {})}
@@ -159,7 +161,7 @@ def finished_tags(
     run: str,
     template_wrote_digest: bool,
 ) -> dict[str, str]:
-    """What a verified AMI is tagged with. Empty values are left out."""
+    """Returns the tags of a verified AMI, without empty values."""
     if digest.scheme is Scheme.SHA1:
         return {} if template_wrote_digest else {DIGEST_TAG: digest.hex}
     tags = {

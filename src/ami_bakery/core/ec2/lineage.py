@@ -1,4 +1,4 @@
-"""Which AMI was made from which: bases, copies, and the trees that they make."""
+"""Finds the source AMIs and originals of AMIs, and builds lineage trees."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, order=True)
 class AmiKey:
-    """Where an AMI is, and its id: it belongs to one region."""
+    """The region and id of an AMI."""
 
     region: str
     id: str
@@ -26,7 +26,7 @@ def key_of(ami: Ami) -> AmiKey:
 
 
 def copied_from(ami: Ami, home: str) -> AmiKey | None:
-    """The AMI that this one is a copy of; None where it was baked. `home`: where its image is baked, if known."""
+    """Returns the AMI that this one is a copy of; None if it was built. `home`: the image's build region."""
     if ami.source and ami.source_region and ami.source_region != ami.region:
         return AmiKey(ami.source_region, ami.source)
     origin = ami.tags.get(ORIGIN_TAG)
@@ -34,7 +34,7 @@ def copied_from(ami: Ami, home: str) -> AmiKey | None:
 
 
 def baked_from(ami: Ami, home: str) -> AmiKey | None:
-    """The base of this AMI, or of the one that it is a copy of."""
+    """Returns the source AMI of this AMI, or of its original if it is a copy."""
     copied = copied_from(ami, home)
     bases = ami.tags.get(FROM_TAG, "").split()
     if bases:
@@ -44,12 +44,12 @@ def baked_from(ami: Ami, home: str) -> AmiKey | None:
 
 
 def parent_key(ami: Ami, home: str) -> AmiKey | None:
-    """What this AMI was made from, by whichever way."""
+    """Returns the original of a copy, or else the source AMI."""
     return copied_from(ami, home) or baked_from(ami, home)
 
 
 class Lineage(Frozen):
-    """An AMI and what was made from it. `ami` is None where EC2 does not have it any more."""
+    """An AMI and its children. `ami` is None if EC2 no longer has it."""
 
     key: AmiKey
     ami: Ami | None
@@ -57,10 +57,10 @@ class Lineage(Frozen):
 
 
 def grow(parents: Mapping[AmiKey, AmiKey | None], amis: Mapping[AmiKey, Ami]) -> tuple[Lineage, ...]:
-    """The trees of these AMIs: `parents` has what each was made from. What has no parent here is a root.
+    """Builds the trees of these AMIs from their `parents`. AMIs without a parent are roots.
 
-    Children stand under their parent newest first, and so do roots. Tags can be written by anyone: where they lead in a
-    circle, the first of it is a root.
+    Children and roots are sorted newest first. Anyone can write tags: if they are circular, the first AMI of the circle
+    is a root.
     """
     children: dict[AmiKey | None, list[AmiKey]] = {}
     for key, parent in parents.items():
@@ -78,7 +78,7 @@ def grow(parents: Mapping[AmiKey, AmiKey | None], amis: Mapping[AmiKey, Ami]) ->
 
 
 def _in_circle(key: AmiKey, parents: Mapping[AmiKey, AmiKey | None]) -> bool:
-    """Whether following the parents comes back to `key`, which is the first of those on the way."""
+    """Whether `key` is the first AMI of a circle of parents."""
     seen = [key]
     at = parents.get(key)
     while at is not None and at not in seen:

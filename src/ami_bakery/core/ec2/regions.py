@@ -1,7 +1,7 @@
-"""The names of AWS's regions, so that a misspelt one is an error before anything is asked over the network.
+"""The names of AWS's regions, to find misspelt ones without a network call.
 
-Source: botocore's endpoints of EC2, all partitions. A test compares the two. A region that is not here may be known to
-a newer botocore, which is asked then.
+Source: botocore's endpoints of EC2, all partitions. A test compares the two. For a region that is not in this list, the
+installed botocore is asked.
 """
 
 from __future__ import annotations
@@ -20,18 +20,16 @@ REGIONS = frozenset(
         *("us-isof-east-1", "us-isof-south-1", "us-west-1", "us-west-2"),
     }
 )
-HOW_TO_CORRECT = (
-    "Correct the name of the region. If AWS has just opened it, update botocore: `pip install -U botocore`."
-)
+HOW_TO_CORRECT = "Fix the name of the region. If AWS has just opened it, update botocore: `pip install -U botocore`."
 
 
 def unknown_region(region: str, known: Iterable[str]) -> str:
-    """What is wrong with the name of a region that nobody knows, with the nearest known one."""
+    """Describes an unknown region, with the nearest known one."""
     from ami_bakery.core.text.suggestions import nearest
 
     return f"AWS has no region {region!r}{nearest(region, sorted({*REGIONS, *known}))}"
 
 
 def has_own_endpoint(environment: Mapping[str, str]) -> bool:
-    """Whether EC2 is at an address of the user's own, where regions may have any name."""
+    """Whether the user configured an endpoint for EC2, whose regions may have any name."""
     return any(environment.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2"))

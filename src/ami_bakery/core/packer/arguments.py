@@ -1,4 +1,4 @@
-"""Arguments for `packer build`, given after `--`: read for what they change of the image, so that the digest has it."""
+"""Parses the arguments for `packer build` after `--`, so that the digest covers them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ _NEUTRAL = frozenset(
         "use-sequential-evaluation",
     }
 )
-"""How Packer works and talks, not what it makes (packer build, command-line options of 1.6.6 to 1.16)."""
+"""Options that do not change the AMI (packer build, command-line options of 1.6.6 to 1.16)."""
 
 
 class PackerArguments(Frozen):
-    """`variables`, `var_files`, `only` and `except_` take part in the definition; so does `other`, hashed as written.
+    """Parsed arguments. `variables`, `var_files`, `only`, `except_` and `other` are in the digest.
 
-    var_files are relative to the folder that Packer is started in. What goes to Packer as it is: `definition` has the
-    words of variables and var-files, which `packer validate` takes too, `passed` all others.
+    var_files   relative to Packer's working directory
+    other       unknown arguments, hashed as written
+    definition  the arguments of variables and var-files, passed unchanged, also to `packer validate`
+    passed      all other arguments, passed unchanged
     """
 
     variables: tuple[tuple[str, str], ...] = ()

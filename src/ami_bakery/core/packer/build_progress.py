@@ -1,4 +1,4 @@
-"""What Packer makes on its way to an AMI, and what fails there, read from what it says to people while it works.
+"""Reads created resources and tolerated failures from Packer's output during a build.
 
 Read from: builder/amazon of Packer 1.6.6, packer-plugin-amazon 1.8.2, packer/provisioner.go of Packer 1.16.0.
 """
@@ -14,7 +14,7 @@ from ami_bakery.values import Frozen
 
 
 class CreatedKind(StrEnum):
-    """`KEY_PAIR`, `SECURITY_GROUP` and `AMI_NAME` are names, known before there is anything of that name."""
+    """`KEY_PAIR`, `SECURITY_GROUP` and `AMI_NAME` are names that Packer prints before it creates the resource."""
 
     KEY_PAIR = "key-pair"
     SECURITY_GROUP = "security-group"
@@ -24,7 +24,7 @@ class CreatedKind(StrEnum):
 
 
 class CreatedResource(Frozen):
-    """Something that Packer has made, or is about to make. `builder` is the build's name as Packer prints it."""
+    """A resource that Packer created, or is about to create. `builder` is the build's name in Packer's output."""
 
     builder: str
     kind: CreatedKind
@@ -32,7 +32,7 @@ class CreatedResource(Frozen):
 
 
 class Tolerated(Frozen):
-    """A provisioner that failed, where the template says `continue_on_error`. `step`: what Packer said it was doing."""
+    """A failed provisioner with `continue_on_error`. `step`: Packer's line for the provisioner."""
 
     builder: str
     step: str
@@ -40,7 +40,7 @@ class Tolerated(Frozen):
 
 
 _SAID = re.compile(r"(?:\S+: )?(?:==>|   ) (?P<builder>.+?): (?P<text>.*)")
-"""A line of a build; in front of it the time, with -timestamp-ui."""
+"""A line of a build; with -timestamp-ui, it starts with the time."""
 _LINES: tuple[tuple[CreatedKind, re.Pattern[str]], ...] = (
     (CreatedKind.KEY_PAIR, re.compile(r"Creating temporary keypair: (packer_\S+)")),
     (CreatedKind.SECURITY_GROUP, re.compile(r"Creating temporary security group for this instance: (packer_\S+)")),
@@ -51,7 +51,7 @@ _LINES: tuple[tuple[CreatedKind, re.Pattern[str]], ...] = (
 _NAMES_FINALLY = re.compile(
     r"Registering the AMI\.\.\.|Copying/Encrypting AMI \(ami-[0-9a-f]+\) to other regions\.\.\."
 )
-"""What comes of this has the name that was looked up at the beginning; an AMI before it may have a passing one."""
+"""After these lines, the AMI has its final name, which Packer prevalidated. Before, it may have a temporary one."""
 _VALIDATED = re.compile(r"Prevalidating AMI Name: (.+)")
 _TAKEN = re.compile(r"Error: AMI Name: '.*' is used by an existing AMI: (ami-[0-9a-f]+)")
 _STEP = re.compile(r"(?:Provisioning with|Running local shell script|Executing Ansible|Uploading|Downloading)\b.*")
@@ -62,7 +62,7 @@ _TOLERATED = re.compile(
 
 @dataclass(slots=True)
 class _BuilderProgress:
-    """How far one builder is."""
+    """The progress of one builder."""
 
     validated: str = ""
     instance: str = ""
@@ -72,18 +72,18 @@ class _BuilderProgress:
 
 @dataclass(slots=True)
 class ProgressReader:
-    """Reads Packer's lines for people. `tell` gets each thing as soon as Packer says it.
+    """Reads Packer's human-readable lines. `tell` is called for each resource immediately.
 
-    A provisioner may print lines that look like Packer's own. So each is taken only where Packer can say it: key pair
-    and security group before there is an instance, one instance, and an AMI only after Packer said that it makes one.
-    Names of key pairs that the template chose are passed over: another run may use the same.
+    A provisioner may print lines that look like Packer's own, so a line only counts when Packer can print it: a key
+    pair or security group before the instance, one instance, and an AMI only after the line that announces it.
+    Names of key pairs from the template are ignored: another run may use the same name.
     """
 
     tell: Callable[[CreatedResource], None] = field(default=lambda _: None)
     made: list[CreatedResource] = field(default_factory=list)
     tolerated: list[Tolerated] = field(default_factory=list)
     taken_by: str = ""
-    """The AMI that has the name which Packer wanted to give."""
+    """An existing AMI that has the name of the new AMI."""
     _builds: dict[str, _BuilderProgress] = field(default_factory=dict)
 
     def read(self, line: str) -> None:
@@ -117,7 +117,7 @@ class ProgressReader:
 
 
 def _is_due(build: _BuilderProgress, kind: CreatedKind, found: re.Match[str]) -> bool:
-    """Whether Packer is so far that it can say this; notes how far it is now."""
+    """Whether Packer can print this line now; updates the progress."""
     match kind:
         case CreatedKind.KEY_PAIR | CreatedKind.SECURITY_GROUP:
             return not build.instance
@@ -149,11 +149,11 @@ _MARKS = (
     ": Downloading",
     ", but continue_on_error is set",
 )
-"""Any line that `ProgressReader` takes something from has one of these in it."""
+"""Every line that `ProgressReader` uses contains one of these."""
 
 
 def telling(lines: Sequence[str]) -> Iterator[str]:
-    """Those of many lines that can matter to `ProgressReader`, in their order: a search of the whole is fast."""
+    """Yields the lines that `ProgressReader` may use, in order. One search over all lines is fast."""
     text = "\n".join(lines)
     starts = set()
     for mark in _MARKS:

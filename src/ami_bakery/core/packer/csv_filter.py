@@ -1,4 +1,4 @@
-"""The value of a filter as the Amazon plugin reads it: a line of comma-separated values."""
+"""Splits a filter's value into comma-separated values, as the Amazon plugin does."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 
 def listed(value: str) -> tuple[str, ...]:
-    """As Go's `encoding/csv` does with `TrimLeadingSpace` and `LazyQuotes`: the first line that is not empty. A field
-    in quotes ends at a quote before a comma or the line's end alone, and may go on over lines. Packer refuses a value
-    of nothing but empty lines; here it stays as it is.
+    """Splits the first line that is not empty, as Go's `encoding/csv` with `TrimLeadingSpace` and `LazyQuotes`.
+
+    A quoted field only ends at a quote before a comma or the end of the line, and may span lines. Packer refuses a
+    value with only empty lines; here it is returned unchanged.
     """
     lines = iter(re.findall(r"[^\n]*\n|[^\n]+", value.replace("\r\n", "\n")))
     line = next((line for line in lines if line.rstrip("\n")), None)
@@ -30,7 +31,7 @@ def listed(value: str) -> tuple[str, ...]:
 
 
 def _quoted(line: str, lines: Iterator[str]) -> tuple[str, str, bool]:
-    """What is in the quotes, the rest of the line, and whether there is another field."""
+    """Returns the quoted text, the rest of the line, and whether another field follows."""
     field = ""
     while line:
         before, quote, after = line.partition('"')

@@ -1,4 +1,4 @@
-"""Which of Packer's last lines tell what failed: those of the step that failed, without the clean-up after it."""
+"""Selects the lines of Packer's output that explain a failure."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _SUMMARY = re.compile(
 
 
 def failing_lines(lines: Sequence[str], count: int) -> list[str]:
-    """At most `count`: of the step that failed the first line and the last ones, then the errors.
+    """Returns at most `count` lines: the first and last lines of the failed step, then the errors.
 
-    lines  the end of Packer's output, for people; empty ones left out
+    lines  the end of Packer's human-readable output, without empty lines
     """
     errors = {match["builder"]: line for line in lines if (match := _FAILED.search(line))}
     told = [line for line in lines if _tells(line, frozenset(errors))]

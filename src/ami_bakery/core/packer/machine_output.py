@@ -1,4 +1,4 @@
-"""What Packer says with `-machine-readable`, and what it says to people: lines in, messages and artifacts out.
+"""Parses Packer's machine-readable and human-readable output.
 
 Source: https://developer.hashicorp.com/packer/docs/commands, "Machine-Readable Output", and packer/ui.go of 1.6.6.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Artifact(NamedTuple):
-    """One AMI that Packer says it made. `builder` is the build's name as Packer prints it."""
+    """An AMI in Packer's artifacts. `builder` is the build's name in Packer's output."""
 
     builder: str
     region: str
@@ -24,7 +24,7 @@ class Artifact(NamedTuple):
 
 
 class Built(Frozen):
-    """What Packer says of a run that it ended well. `tolerated`: what failed all the same."""
+    """The result of a successful run. `tolerated`: provisioners that failed with `continue_on_error`."""
 
     artifacts: tuple[Artifact, ...]
     tolerated: tuple[Tolerated, ...] = ()
@@ -45,7 +45,7 @@ _PLAIN_TITLE = re.compile(r"--> (\S+): AMIs were created:")
 
 
 def parse_message(line: str) -> Message | None:
-    """None for a line that is not of the format: a plugin may print what it likes."""
+    """Parses a line; None if it has another format, because plugins may print anything."""
     match = _MACHINE.fullmatch(line)
     if not match:
         return None
@@ -59,16 +59,16 @@ def unescape_machine_text(text: str) -> str:
 
 
 def human_lines(message: Message) -> tuple[str, ...]:
-    """The lines that a person would have read of this message; none for what only programs read."""
+    """Returns the human-readable lines of a message; none if it is only for programs."""
     if message.type != "ui" or len(message.data) < 2:
         return ()
     return tuple(line.rstrip("\r") for line in COLOR.sub("", message.data[1]).split("\n"))
 
 
 class ArtifactReader:
-    """Gathers the AMIs of a run, from `-machine-readable` messages or from the lines that people read.
+    """Collects the AMIs of a run from machine-readable messages or human-readable lines.
 
-    An artifact is printed again by each post-processor that passes it on, so they are kept as a set, in order.
+    Each post-processor prints its artifact again, so duplicates are removed.
     """
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class ArtifactReader:
 
 
 class ValidationIssue(Frozen):
-    """Something that `packer validate` finds wrong. `file` as Packer names it; empty where it names none."""
+    """An error of `packer validate`. `file` is Packer's path; empty if there is none."""
 
     message: str
     file: str = ""
@@ -107,17 +107,17 @@ class ValidationIssue(Frozen):
 
 _PLACE = re.compile(r"^\s+on (\S.*) line (\d+).*$", re.MULTILINE)
 _SNIPPET = re.compile(r"^ +\d+: .*$|^ *\(source code not available\)$", re.MULTILINE)
-"""The lines of a file that Packer shows: they may hold what nobody should see."""
+"""Source lines in Packer's message: they may contain secrets."""
 _BULLET = re.compile(r"^\s*\* (.+(?:\n {2,}(?!on ).+)*)", re.MULTILINE)
 _LEAD = re.compile(r"^(?!\s*\*)(\S.*:)\s*\n\s*\* ", re.MULTILINE)
-"""A line that the bullets below it complete, such as a list of plugins."""
+"""A line that the bullets below it complete, for example a list of plugins."""
 _COUNT = re.compile(r"\d+ errors?(?:\(s\))? occurred:")
 
 
 def parse_complaints(text: str) -> tuple[ValidationIssue, ...]:
-    """From what `packer validate` says to people: each starts with `Error:` and may list several, with one place.
+    """Parses the human-readable output of `packer validate`. An `Error:` may list several issues for one line.
 
-    Never empty: where nothing is recognised, all of it is one complaint.
+    Never empty: if nothing is recognized, the whole text is one issue.
     """
     blocks = [block for block in re.split(r"^Error: ?", COLOR.sub("", text), flags=re.MULTILINE) if block.strip()]
     complaints = tuple(complaint for block in blocks for complaint in _complaints_of(block))

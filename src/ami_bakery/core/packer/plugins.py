@@ -1,4 +1,4 @@
-"""Which installed plugins a template will be built with, by Packer's rules: the highest version that is allowed.
+"""Selects the installed plugins of a build by Packer's rules: the highest allowed version.
 
 Source: Packer's documentation of `required_plugins` ("Version Constraints") and hashicorp/go-version, constraint.go.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class UsedPlugin(NamedTuple):
-    """A plugin as the digest has it. `version` is empty where only the file's content tells it."""
+    """A plugin in the digest. `version` is empty if it is unknown without starting the program."""
 
     name: str
     version: str
@@ -24,8 +24,12 @@ class UsedPlugin(NamedTuple):
 
 
 class InstalledPlugin(NamedTuple):
-    """`source` as required_plugins names it, `github.com/hashicorp/amazon`; `version` without a leading v; `path` of
-    the program."""
+    """An installed plugin.
+
+    source   as in required_plugins: `github.com/hashicorp/amazon`
+    version  without a leading v
+    path     of the program
+    """
 
     source: str
     version: str
@@ -33,7 +37,7 @@ class InstalledPlugin(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The prefix of its components' types: the builder `amazon-ebs` is of the plugin `amazon`."""
+        """The prefix of its components' types: the builder `amazon-ebs` belongs to the plugin `amazon`."""
         return self.source.rpartition("/")[2]
 
     def used(self, sha256: str) -> UsedPlugin:
@@ -41,15 +45,17 @@ class InstalledPlugin(NamedTuple):
 
 
 class PluginFile(NamedTuple):
-    """A program that Packer before 1.11 loads for its name alone: `packer-KIND-NAME`, with KIND `builder`,
-    `provisioner`, `post-processor`, `datasource`, or `plugin` for one that has several components."""
+    """A plugin program that Packer before 1.11 loads by its file name: `packer-KIND-NAME`.
+
+    KIND is `builder`, `provisioner`, `post-processor` or `datasource`; or `plugin` if it has several components.
+    """
 
     kind: str
     name: str
     path: str
 
     def provides(self, components: Iterable[str]) -> bool:
-        """Whether one of these types may be its component. What a `plugin` has, it tells only when it is started."""
+        """Whether it may provide one of these types. The components of a `plugin` are unknown without starting it."""
         # From 1.8 on, the name ends in front of the version.
         names = {self.name, self.name.partition("_")[0]}
         if self.kind != "plugin":
@@ -61,20 +67,20 @@ class PluginFile(NamedTuple):
 
 
 class PluginChoice(Frozen):
-    """What Packer will use, by source; and what it needs and does not find, so that `packer init` must fetch it."""
+    """The plugins that Packer will use, and the missing ones that `packer init` must install."""
 
     used: tuple[InstalledPlugin, ...]
     missing: tuple[Plugin, ...]
 
 
 _BINARY = re.compile(r"([^/]+/[^/]+/[^/]+)/packer-plugin-[^/]+?_v(\d[^_]*)_x[\d.]+_\w+?(?:\.exe)?$")
-"""Host, namespace and name, whatever folder they are in (PACKER_PLUGIN_PATH)."""
+"""Host, namespace and name, in any folder (PACKER_PLUGIN_PATH)."""
 
 
 def parse_installed(text: str) -> tuple[InstalledPlugin, ...]:
-    """From `packer plugins installed`: a path a line, `.../plugins/github.com/hashicorp/amazon/packer-plugin-...`.
+    """Parses `packer plugins installed`: lines like `.../plugins/github.com/hashicorp/amazon/packer-plugin-...`.
 
-    Of two programs of the same plugin and version, Packer takes the last.
+    If there are two programs of the same plugin and version, Packer uses the last.
     """
     found: dict[tuple[str, str], InstalledPlugin] = {}
     for line in text.splitlines():
@@ -87,18 +93,18 @@ def parse_installed(text: str) -> tuple[InstalledPlugin, ...]:
 
 _UNKNOWN = re.compile(r"The (?:builder|source|data source|provisioner|post-processor) (\S+) is unknown by Packer")
 _OFFICIAL = ("amazon", "ansible")
-"""Plugins of HashiCorp that templates for AMIs use, by the prefix of their components' types."""
+"""HashiCorp's plugins in templates for AMIs, by the prefix of their components' types."""
 
 
 def is_missing(said: str) -> bool:
-    """Whether Packer says that plugins of required_plugins are not installed."""
+    """Whether Packer's message says that required plugins are not installed."""
     return "plugins are required, but not installed" in said
 
 
 def how_to_install(said: str) -> str:
-    """What to do where Packer says that it does not know a component: one sentence; empty where it says no such thing.
+    """Returns advice for a message about an unknown component, as one sentence; empty for other messages.
 
-    From 1.10 on Packer comes without plugins.
+    Packer 1.10 and newer have no bundled plugins.
     """
     if is_missing(said):
         return "Run `packer init`, or allow it with --init or AMI_BAKERY_INIT=1."
@@ -120,9 +126,9 @@ _LAST_ON_GITHUB: Mapping[str, tuple[str, str]] = {
 
 
 def is_gone_from_github(plugin: Plugin) -> str:
-    """What to pin a required plugin to, where the newest version that it allows is not on GitHub; empty where it is.
+    """Returns the constraint for a plugin whose newest allowed version is not on GitHub; empty if it is.
 
-    `packer init` before 1.14 takes the newest version that has a tag there, and finds no files for it.
+    `packer init` before 1.14 selects the newest version that has a tag on GitHub, and does not find its files.
     """
     first, pin = _LAST_ON_GITHUB.get(_full_source(plugin.source), ("", ""))
     if not first:
@@ -142,7 +148,7 @@ _HAS_INIT, _INIT_FROM_RELEASES = (1, 7, 0), (1, 14, 0)
 
 
 def how_to_pin(packer: str, plugins: Iterable[Plugin]) -> str:
-    """What to do where `packer init` of this Packer fails with 404; empty where it does not."""
+    """Returns advice if `packer init` of this Packer version fails with 404; else empty."""
     if not _HAS_INIT <= _numbers(packer) < _INIT_FROM_RELEASES:
         return ""
     pins = {plugin.name: pin for plugin in plugins if (pin := is_gone_from_github(plugin))}
@@ -151,14 +157,14 @@ def how_to_pin(packer: str, plugins: Iterable[Plugin]) -> str:
 
 
 def numbers_of(version: str) -> tuple[int, ...]:
-    """`1.16.0-dev` as (1, 16, 0), to be compared."""
+    """Parses `1.16.0-dev` as (1, 16, 0)."""
     return _numbers(version)
 
 
 def choose_plugins(
     installed: Sequence[InstalledPlugin], required: Sequence[Plugin], components: Iterable[str]
 ) -> PluginChoice:
-    """The plugins that `required` asks for, and of the others those that components belong to."""
+    """Selects the required plugins, and the others that provide a component."""
     wanted = {_full_source(plugin.source): plugin for plugin in required}
     types = tuple(components)
     allowed: dict[str, list[InstalledPlugin]] = {}
@@ -179,7 +185,7 @@ def _full_source(source: str) -> str:
 
 
 def allows(constraint: str, version: str) -> bool:
-    """Whether `version` meets every part of a constraint such as `>= 1.2, < 2` or `~> 1.2.0`; an empty one has none."""
+    """Whether `version` satisfies all parts of a constraint, for example `>= 1.2, < 2` or `~> 1.2.0`."""
     return all(_allows(part.strip(), version) for part in constraint.split(",") if part.strip())
 
 
@@ -211,6 +217,6 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _key(version: str) -> tuple[tuple[int, ...], bool, str]:
-    """A pre-release is below the release."""
+    """The sort key of a version: a pre-release is below its release."""
     prerelease = version.partition("-")[2]
     return _numbers(version), not prerelease, prerelease

@@ -1,7 +1,7 @@
-"""Reads Packer's output as it comes, in chunks: bytes in, the lines for people and the messages for programs out.
+"""Reads Packer's output in chunks, and returns human-readable lines and messages.
 
-Linear in the length of the output, with bounded memory: a line of more than `LONGEST` characters comes in parts, and no
-secret is cut in two. A chunk is handled as a whole where possible; only lines that can matter are parsed.
+The time is linear in the length of the output, and memory is bounded: a line of more than `LONGEST` characters is
+returned in parts, and no secret is cut in two. Only lines that can matter are parsed.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from ami_bakery.core.text.masking import Masker
 
 LONGEST = 1 << 20
-"""Characters of a line that are kept while its end is not there yet."""
+"""The most characters that are kept of an incomplete line."""
 _WINDOW = 4096
-"""Characters before the end of a part and after it, in which a secret is looked for that must not be cut."""
+"""Characters before and after a cut that are searched for a secret that must not be cut."""
 _HEADER = re.compile(r"\d+,[^,\n]*,([a-z0-9-]+),")
 _UI_HEADER = re.compile(r"\d+,[^,\n]*,ui,[a-z0-9-]+,")
 _LONGEST_ESCAPE = len("%!(PACKER_COMMA)")
 
 
 class OutputBlock(NamedTuple):
-    """What a chunk completes. `messages` are those that no person reads: artifacts, errors."""
+    """The lines that a chunk completes. `messages` are for programs: artifacts, errors."""
 
     lines: list[str]
     messages: list[Message]
 
 
 class MachineReader:
-    """For `-machine-readable`. A line of more than `longest` characters comes in parts."""
+    """Reads `-machine-readable` output. A line of more than `longest` characters is returned in parts."""
 
     def __init__(self, masker: Masker, longest: int = LONGEST) -> None:
         self._longest = longest
@@ -42,10 +42,10 @@ class MachineReader:
         self._size = 0
         self._long = _LongLine(masker, longest)
         self.copied = 0
-        """Characters that were put together again: a measure of the work, for tests."""
+        """The number of copied characters: a measure of the work, for tests."""
 
     def feed(self, data: bytes, *, final: bool = False) -> OutputBlock:
-        """`final`: the end of the output, whose last line may have no line break."""
+        """Reads a chunk. `final`: the end of the output, whose last line may have no line break."""
         text = self._decoder.decode(data, final)
         block = OutputBlock([], [])
         end = text.rfind("\n") + 1
@@ -76,7 +76,7 @@ class MachineReader:
 
 
 class _LongLine:
-    """A line that is longer than what is kept. Of messages that no person reads, the rest is dropped."""
+    """A line that exceeds the limit. The rest of a message for programs is dropped."""
 
     def __init__(self, masker: Masker, longest: int) -> None:
         self._masker = masker
@@ -129,7 +129,7 @@ class _LongLine:
 
 
 def cut(text: str, masker: Masker) -> tuple[str, str]:
-    """A text in two parts, of which the second is short; no secret is in both."""
+    """Splits a text in two parts, the second of which is short; no secret is in both."""
     start = len(text) - 2 * _WINDOW
     at = _WINDOW
     for begin, end in sorted(masker.spans(text[start:]), reverse=True):
@@ -140,7 +140,7 @@ def cut(text: str, masker: Masker) -> tuple[str, str]:
 
 
 def _read(text: str, block: OutputBlock) -> None:
-    """Whole lines, each with its line break; the last one may have none."""
+    """Reads complete lines; the last one may have no line break."""
     lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
     said: list[str] = []
     plain = False
@@ -159,7 +159,7 @@ def _read(text: str, block: OutputBlock) -> None:
 
 
 def _mixed(lines: Iterable[str]) -> Iterator[str]:
-    """Lines of which some are not of the format, and have no escapes."""
+    """Yields the lines of a text in which some lines have another format, without escapes."""
     for line in lines:
         message = parse_message(line)
         if message is None:
@@ -169,7 +169,7 @@ def _mixed(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """Without colors, and without what a terminal would overwrite."""
+    """Removes colors and carriage returns at line ends."""
     if "\x1b" in text:
         text = COLOR.sub("", text)
     return re.sub(r"\r+(?=\n|\Z)", "", text) if "\r" in text else text

@@ -1,8 +1,8 @@
-"""Masks secrets in another program's output: in every common encoding, and where a line break splits them.
+"""Masks secrets in other programs' output: in common encodings, and across line breaks.
 
-The time is linear in the length of the output, however many secrets there are (Aho and Corasick, 1975). Encodings that
-have many spellings (escapes, entities, percent signs) are undone in a copy of the line, which is searched instead;
-those with few (base64, hex) are searched as they are.
+The time is linear in the length of the output, for any number of secrets (Aho and Corasick, 1975). Encodings with many
+spellings (escapes, entities, percent signs) are decoded in a copy of the line, which is searched; those with few
+(base64, hex) are searched directly.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import NamedTuple
 
 MASK = "<sensitive>"
 _SHORTEST_LINE = 4
-"""Characters. A shorter line of a secret, such as `}`, is masked only together with its neighbours."""
+"""Characters. A shorter line of a secret, for example `}`, is only masked together with adjacent lines."""
 _LONG = 256
 _WORD = re.compile(r"[^\W_]{4,}")
 _SHORTEST_ENCODED = 6
 """Bytes. The base64 or hex form of a shorter secret would match by chance."""
 _HELD_BACK = 4
-"""Characters of a secret at the end of a line, for which the line is held back until the next one is there."""
+"""A line that ends with this many characters of a secret is held back until the next line arrives."""
 _PREFIX = re.compile(r"(?:\S+: )?(?:==>|-->|   ) (?P<builder>[^:]+): ")
-"""What Packer writes in front of each line of a build; with -timestamp-ui the time before it."""
+"""The prefix of each line of a build; with -timestamp-ui, it starts with the time."""
 
 
 class Masker:
-    """Finds these secrets. It holds no text, and may be shared.
+    """Finds secrets in text. It has no state, and may be shared.
 
-    loosely  also their words one by one, reversed, and in other cases: for what another program makes of them
+    loosely  also find single words of secrets, reversed, and in other cases, which other programs may print
     """
 
     def __init__(self, secrets: Iterable[str], *, loosely: bool = False) -> None:
@@ -37,27 +37,27 @@ class Masker:
         self._suspicion = _Suspicion(forms)
 
     def mask(self, text: str) -> str:
-        """A whole text, which may have several lines."""
+        """Masks a complete text, which may have several lines."""
         stream = Stream(self)
         shown = [part for line in text.split("\n") for part in stream.add(line)]
         return "\n".join([*shown, *stream.end()])
 
     def spans(self, line: str) -> list[tuple[int, int]]:
-        """Where secrets are in one line, in whatever encoding."""
+        """Returns the positions of secrets in a line, in all encodings."""
         if not self._machine.ends:
             return []
         return [view.original(start, end) for view in _views(line) for start, end in self._machine.matches(view.text)]
 
     def may_go_on(self, text: str) -> bool:
-        """Whether a secret may have begun at the end of `text`."""
+        """Whether a secret may start at the end of `text`."""
         return self._machine.begun(self._machine.run(0, text)) > 0
 
 
 class Stream:
     """Masks one program's output line by line.
 
-    A line that ends like the beginning of a secret is held back until it is known how the next one goes on. `end` must
-    be called for what is held back at the end.
+    A line that ends with the start of a secret is held back until the next line arrives. `end` returns the lines that
+    are still held back.
     """
 
     def __init__(self, masker: Masker) -> None:
@@ -68,7 +68,7 @@ class Stream:
         self._state = 0
 
     def add(self, line: str) -> list[str]:
-        """The lines that can be shown now."""
+        """Adds a line, and returns the lines that can be shown now."""
         if not self._machine.ends:
             return [line]
         prefix = _PREFIX.match(line)
@@ -85,7 +85,7 @@ class Stream:
         return shown + self._released()
 
     def add_all(self, lines: list[str]) -> list[str]:
-        """As `add` for each, but only what is suspicious is searched letter by letter."""
+        """Adds many lines. Only suspicious lines are searched character by character."""
         if not self._machine.ends:
             return lines
         suspicious = self._masker._suspicion.of(lines)
@@ -100,17 +100,17 @@ class Stream:
         return shown
 
     def _goes_on(self) -> bool:
-        """Whether a secret may have begun in the lines before."""
+        """Whether a secret may have started in previous lines."""
         return bool(self._held) or self._machine.begun(self._state) > 0
 
     def end(self) -> list[str]:
-        """What was held back."""
+        """Returns the lines that were held back."""
         lines = [held.masked() for held in self._held]
         self._held, self._state = [], 0
         return lines
 
     def _search(self, held: _Held) -> None:
-        """What begins in a line before this one and ends here."""
+        """Finds secrets that start in a previous line and end in this one."""
         for at in range(held.start, held.stop):
             self._state = self._machine.step(self._state, held.line[at])
             length = self._machine.ends[self._state]
@@ -123,7 +123,7 @@ class Stream:
                 length -= end - start
 
     def _released(self) -> list[str]:
-        """All but the last lines in which what may go on as a secret has begun."""
+        """Releases all lines except the last ones that may contain the start of a secret."""
         begun = self._machine.begun(self._state)
         at = len(self._held)
         while begun >= _HELD_BACK and at > 0:
@@ -137,7 +137,7 @@ class Stream:
 
 
 class _Suspicion:
-    """Which of many lines may hold a secret, encoded or not, or its beginning: found by searches that are fast."""
+    """Finds lines that may contain a secret or its start, by fast searches."""
 
     def __init__(self, forms: Iterable[str]) -> None:
         known = frozenset(forms)
@@ -145,7 +145,7 @@ class _Suspicion:
         self._tails = tuple({form[:length] for form in known for length in range(1, _HEAD)})
 
     def of(self, lines: list[str]) -> set[int]:
-        """Their numbers."""
+        """Returns the numbers of suspicious lines."""
         tails = self._tails
         found = {number for number, line in enumerate(lines) if line.endswith(tails) or line[-1:].isspace()}
         text = "\n".join(lines)
@@ -159,13 +159,13 @@ class _Suspicion:
 
 
 _HEAD = 4
-"""Characters of a secret that are searched first."""
+"""The number of characters of a secret that are searched first."""
 _ENCODED_MARKS = ("\\", "%", "+", "&", "''", '""', "'\"", "$${")
-"""What `_views` undoes has one of these in it."""
+"""Every text that `_views` decodes contains one of these."""
 
 
 def _lines_with(mark: str, text: str) -> Iterator[int]:
-    """A place in each line that has it."""
+    """Yields one position for each line that contains `mark`."""
     at = text.find(mark)
     while at >= 0:
         yield at
@@ -174,7 +174,7 @@ def _lines_with(mark: str, text: str) -> Iterator[int]:
 
 
 class _Held(NamedTuple):
-    """A line; what is between `start` and `stop` may go on on the next line. `spans` are to be masked."""
+    """A held-back line. A secret between `start` and `stop` may continue on the next line. `spans` are masked."""
 
     line: str
     start: int
@@ -190,7 +190,7 @@ class _Held(NamedTuple):
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Without overlaps; spans that touch stay two."""
+    """Merges overlapping spans; adjacent spans stay separate."""
     last: tuple[int, int] | None = None
     for start, end in sorted(span for span in spans if span[0] < span[1]):
         if last is None:
@@ -205,10 +205,10 @@ def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 
 class _Machine:
-    """Finds any of many texts in one pass.
+    """Finds many texts in one pass.
 
-    fold   the case of characters does not matter; the texts are in lower case
-    ends   by state: the length of the longest text that ends here, 0 where none does; empty if there are no texts
+    fold   ignore case; the texts are in lower case
+    ends   by state: the length of the longest text that ends there, or 0; empty if there are no texts
     """
 
     def __init__(self, texts: Iterable[str], *, fold: bool = False) -> None:
@@ -275,20 +275,20 @@ class _Machine:
                 yield at - length, at
 
     def begun(self, state: int) -> int:
-        """How many of the last characters are the beginning of a text that can go on."""
+        """The number of last characters that are the start of a text."""
         while state and not self._has_next[state]:
             state = self._fail[state]
         return self._depth[state]
 
 
-# --- what is searched for
+# --- forms of secrets
 
 
 def _forms(secrets: Iterable[str]) -> frozenset[str]:
-    """An empty one would mask everything."""
+    """Returns all forms that are searched, without empty ones, which would match everywhere."""
     whole = {secret.strip("\r\n") for secret in secrets if secret.strip()}
     lines = {line.strip() for secret in whole for line in secret.splitlines()}
-    # A line break between two lines of the output is not searched: it is left out here, too.
+    # Line breaks between lines of the output are not searched, so they are removed here, too.
     joined = {joint for secret in whole for joint in ("".join(secret.splitlines()), _stripped(secret))}
     plain = whole | joined | {line for line in lines if len(line) >= _SHORTEST_LINE}
     encoded = {form for secret in whole | {f"{secret}\n" for secret in whole} for form in _encoded(secret)}
@@ -296,7 +296,7 @@ def _forms(secrets: Iterable[str]) -> frozenset[str]:
 
 
 def _loose_forms(secrets: Iterable[str]) -> Iterator[str]:
-    """Of a long text, such as the content of a file, its lines and words alone."""
+    """Yields loose forms; of a long text, for example a file's content, only lines and words."""
     for secret in secrets:
         forms = _forms([secret]) if len(secret) <= _LONG else frozenset(map(str.strip, secret.splitlines()))
         for form in forms:
@@ -309,7 +309,7 @@ def _stripped(secret: str) -> str:
 
 
 def _encoded(secret: str) -> Iterator[str]:
-    """base64 and hex. In base64 a longer text around the secret shifts it by 0, 1 or 2 bytes."""
+    """Yields base64 and hex forms. In base64, text before the secret shifts it by 0, 1 or 2 bytes."""
     import base64
 
     data = secret.encode("utf-8", "surrogatepass")
@@ -318,18 +318,18 @@ def _encoded(secret: str) -> Iterator[str]:
     yield from (data.hex(), data.hex().upper())
     for shift, mixed in ((0, 0), (1, 2), (2, 3)):
         text = base64.b64encode(bytes(shift) + data).decode("ascii")
-        # The last character before the padding holds bits of what follows, too.
+        # The last character before the padding also contains bits of the following text.
         rest = (shift + len(data)) % 3
         own = text.rstrip("=")[mixed : -1 if rest else None]
         yield own
         yield own.replace("+", "-").replace("/", "_")
 
 
-# --- what is undone
+# --- decoding
 
 
 class _View(NamedTuple):
-    """A line with an encoding undone. `starts` and `ends`: where each character was; None if nothing was undone."""
+    """A decoded line. `starts` and `ends`: the original position of each character; None if nothing was decoded."""
 
     text: str
     starts: list[int] | None = None
@@ -342,7 +342,7 @@ class _View(NamedTuple):
 
 
 _Piece = tuple[str, int, int]
-"""A character, and where in the match its spelling begins and ends."""
+"""A character, and the start and end of its encoded form in the match."""
 _BACKSLASH = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}"
     r"|(?:\\x[0-9a-fA-F]{2})+|(?:\\[0-3]?[0-7]{1,2})+|\\."
@@ -421,7 +421,7 @@ def _percent(text: str) -> Iterator[_Piece]:
 
 
 def _bytes(data: bytes, lengths: list[int]) -> Iterator[_Piece]:
-    """UTF-8; `lengths`: of the spelling of each byte."""
+    """Decodes UTF-8; `lengths`: of the encoded form of each byte."""
     at = byte = 0
     for character in data.decode("utf-8", "surrogateescape"):
         size = len(character.encode("utf-8", "surrogateescape"))
@@ -441,7 +441,7 @@ def _entity(text: str) -> Iterator[_Piece]:
 
 
 def _quote(text: str) -> Iterator[_Piece]:
-    """Within quotes a shell's `'\\''` is one quote, as is `''` in YAML and PowerShell; HCL doubles `$` of `${`."""
+    """In quotes, a shell's `'\\''` is one quote, as is `''` in YAML and PowerShell; HCL doubles the `$` of `${`."""
     yield text[0], 0, len(text) - 1 if text[-1] == "{" else len(text)
     if text[-1] == "{":
         yield "{", len(text) - 1, len(text)

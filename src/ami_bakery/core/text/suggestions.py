@@ -1,4 +1,4 @@
-"""What a word that nobody knows was meant to be."""
+"""Suggests a known word for an unknown one."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Iterable
 
 _NEAR = 0.6
 _COMPARED = 8
-"""How many of the words that difflib calls near are compared letter by letter: it does not know of swapped letters."""
+"""The number of difflib's matches that are compared by edit distance: difflib ignores swapped letters."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'regions'?`, or nothing where no known word is near."""
+    """`; did you mean 'regions'?`; empty if no known word is similar."""
     found = _closest(word, known, _NEAR)
     return f"; did you mean {found!r}?" if found else ""
 
 
 def nearest_always(word: str, known: Iterable[str]) -> str:
-    """The same for a word out of a short list: where none is near, the one that is least far."""
+    """Like `nearest` for a short list: if no word is similar, suggests the closest one."""
     words = tuple(known)
     found = _closest(word, words, _NEAR) or _begun_alike(word, words)
     return f"; did you mean {found!r}?" if found else f"; the nearest known word is {_closest(word, words, 0.0)!r}"
@@ -27,12 +27,12 @@ def _closest(word: str, known: Iterable[str], cutoff: float) -> str:
 
     wanted = word.lower()
     matches = difflib.get_close_matches(wanted, list(known), n=_COMPARED, cutoff=cutoff)
-    # A word that goes on as this one begins is nearer than its distance says.
+    # A word that starts with the unknown word is preferred over a smaller edit distance.
     return min(matches, key=lambda each: (not each.startswith(wanted), distance(wanted, each)), default="")
 
 
 def distance(one: str, other: str) -> int:
-    """How many letters are to be put in, taken out, replaced, or swapped with their neighbor (optimal alignment)."""
+    """The number of inserted, deleted, replaced or swapped letters (optimal string alignment)."""
     before: list[int] = []
     last = list(range(len(other) + 1))
     for i, left in enumerate(one, 1):
@@ -47,5 +47,5 @@ def distance(one: str, other: str) -> int:
 
 
 def _begun_alike(word: str, known: Iterable[str]) -> str:
-    """A known word that is the beginning of this one (`environment`), which counting letters does not see."""
+    """The longest known word that the unknown word starts with: `env` for `environment`."""
     return max((each for each in known if len(each) > 2 and word.lower().startswith(each)), key=len, default="")

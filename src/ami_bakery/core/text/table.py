@@ -1,4 +1,4 @@
-"""A table for people: what stands in it, and its lines, as wide as it needs or as the terminal is."""
+"""A text table that fits the width of a terminal."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ami_bakery.values import Frozen
 
 _GAP = "  "
 _NARROWEST = 12
-"""The last column is not folded into less than this."""
+"""The smallest width of the last column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """`color` by name; none where it is empty."""
+    """`color` by name; empty for none."""
 
     text: str
     color: str = ""
@@ -25,9 +25,9 @@ class Cell:
 
 
 class Table(Frozen):
-    """Each row has a cell for each column. Only what stands in the last column may be long.
+    """Each row has a cell for each column. Only the last column may be long.
 
-    optional  columns that a narrow terminal does without, the least important first
+    optional  columns that are omitted on a narrow terminal, the least important first
     """
 
     columns: tuple[str, ...]
@@ -43,7 +43,7 @@ class Table(Frozen):
         )
 
     def lines(self, width: int | None = None) -> Iterator[tuple[Cell, ...]]:
-        """Cells padded to their columns. Where there is a `width`, the last column is folded to fit, if it can be."""
+        """Yields lines of padded cells. With a `width`, the last column wraps to fit, if possible."""
         import textwrap
 
         rows = (tuple(Cell(column, "bold") for column in self.columns), *self.rows)

@@ -1,4 +1,4 @@
-"""A tree for people: what stands at each branch, and its lines in characters that every terminal has."""
+"""A text tree, drawn with ASCII characters."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class Tree(Frozen):
-    """`label` is told side by side."""
+    """A node; the cells of `label` are shown next to each other."""
 
     label: tuple[Cell, ...]
     branches: tuple[Tree, ...] = ()
 
     def lines(self) -> Iterator[tuple[str, tuple[Cell, ...]]]:
-        """What leads to each branch, and its label; the tree's own first."""
+        """Yields the guides and the label of each node; the tree's own first."""
         yield "", self.label
         for number, branch in enumerate(self.branches, 1):
             last = number == len(self.branches)
