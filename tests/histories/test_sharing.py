@@ -200,7 +200,7 @@ def test_tags_are_written_on_the_ami_and_its_snapshots_and_repaired(app: Harness
     )
     run = app.run("bake", "--json")
     assert only(run.images)["outcome"] == "reused"
-    assert f"app: tag {ami} of {HOME}: team = ops" in run.stderr
+    assert f"app: tag {ami} ({HOME}): team = ops" in run.stderr
     assert tags_of(ec2, ami).items() >= {"team": "ops", "cost": "7"}.items(), "one that is named no more is left"
     on_snapshot: Any = snapshot_of(ec2, ami)["Tags"]
     assert {"Key": "team", "Value": "ops"} in on_snapshot
