@@ -132,6 +132,9 @@ class _Reader:
         keys = {key.name: key for key in KEYS}
         for name, value in table.items():
             if name not in keys:
+                if name in _RENAMED:
+                    self._problem((*path, name), f"{name} was renamed: use {_RENAMED[name]}")
+                    continue
                 dotted = _dotted_name(f"{path[-1]}.{name}", value) if path[0] == "images" else None
                 hint = f'; quote a name with dots: [images."{dotted}"]' if dotted else ""
                 self._problem((*path, name), f"unknown key{hint or nearest_always(name, _KEY_NAMES)}")
