@@ -1,4 +1,4 @@
-"""The scaffold of an AMI: what is put up in EC2 to make it, and what is left of that where a run does not end well."""
+"""The temporary resources of a build in EC2: kinds, ids and names."""
 
 from __future__ import annotations
 
