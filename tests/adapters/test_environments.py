@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import botocore.awsrequest
 import pytest
 
-from ami_bakery.adapters.aws.ec2_query import StaticSettings, encode, signed_headers, static_settings
+from ami_bakery.adapters.aws.ec2_direct import StaticSettings, encode, signed_headers, static_settings
 from ami_bakery.adapters.aws.session import AwsSession
 from ami_bakery.errors import BakeryError
 

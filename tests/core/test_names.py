@@ -15,7 +15,6 @@ SHARED_MODULE_NAMES = {
     "errors": "the program's errors, and AWS's errors translated into them",
     "images": "the command, and the text of its answer",
     "inputs": "the command, and the inputs that it lists",
-    "orphans": "the command, and the search for orphans",
     "plan": "the command, and the plan that it prints",
     "source_tree": "the interface, and the adapter that reads the disk",
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from ami_bakery.bake.slots import WaitPolicy
+from ami_bakery.bake.build_slots import WaitPolicy
 from ami_bakery.bake.waiters import AmiWaiter
 from ami_bakery.core.ec2.image import Ami, AmiState
 from ami_bakery.errors import AwsError, BusyError

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ami_bakery.adapters.aws import ec2_xml
 from ami_bakery.adapters.aws.ec2 import BotoEc2
 from ami_bakery.adapters.aws.ec2_clock import Ec2Clocks
-from ami_bakery.adapters.aws.ec2_query import Ec2Query, StaticSettings
+from ami_bakery.adapters.aws.ec2_direct import Ec2Query, StaticSettings
 from ami_bakery.adapters.aws.ec2_xml import Ec2Response
 from ami_bakery.adapters.aws.session import AwsSession
 from ami_bakery.core.ec2.image import Ami, AmiState

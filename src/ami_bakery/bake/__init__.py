@@ -5,7 +5,7 @@ bakes one image under its lock, `baker` runs Packer and verifies its AMIs, `regi
 `reconcile` brings tags and permissions to the configured state, and `waiters` waits for EC2's eventual consistency.
 """
 
+from ami_bakery.bake.build_slots import WaitPolicy
 from ami_bakery.bake.scheduler import bake_all
-from ami_bakery.bake.slots import WaitPolicy
 
 __all__ = ["WaitPolicy", "bake_all"]

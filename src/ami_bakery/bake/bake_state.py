@@ -12,8 +12,8 @@ from ami_bakery.core.plan.describe import reason_lines
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ami_bakery.bake.build_slots import BuildSlot, WaitPolicy
     from ami_bakery.bake.held_lock import HeldLock
-    from ami_bakery.bake.slots import BuildSlot, WaitPolicy
     from ami_bakery.core.definition.stamp import Stamps
     from ami_bakery.core.ec2.image import Ami
     from ami_bakery.core.lock.lock import SeenLock

@@ -40,7 +40,7 @@ from ami_bakery.values import Frozen
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ami_bakery.bake.slots import BuildSlot, WaitPolicy
+    from ami_bakery.bake.build_slots import BuildSlot, WaitPolicy
     from ami_bakery.core.ec2.image import Ami
     from ami_bakery.core.lock.protocol_state import ProtocolState
     from ami_bakery.core.lock.protocol_steps import Step, StepResult

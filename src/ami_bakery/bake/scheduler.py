@@ -7,8 +7,8 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ami_bakery.bake.build_slots import BuildSlot, BuildSlots, WaitPolicy
 from ami_bakery.bake.reconcile import reconcile_amis, revoke_stale_shares
-from ami_bakery.bake.slots import BuildSlot, BuildSlots, WaitPolicy
 from ami_bakery.core.config.model import BaseImage
 from ami_bakery.core.config.selection import parent_of, with_parents
 from ami_bakery.core.ec2.image import Ami, AmiState

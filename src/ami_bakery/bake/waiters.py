@@ -11,7 +11,7 @@ from ami_bakery.errors import AwsError, BusyError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ami_bakery.bake.slots import WaitPolicy
+    from ami_bakery.bake.build_slots import WaitPolicy
     from ami_bakery.ports import Ports
 
 BUSY_TODO = "Run again later, or wait longer (--wait-timeout, without --no-wait): its AMI is reused then."

@@ -6,7 +6,7 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, assert_never
 
-from ami_bakery.template import fields as known
+from ami_bakery.template import component_fields as known
 from ami_bakery.template.component import Component, ComponentKind
 from ami_bakery.template.expression.known_values import HOLE, Unknown, is_tainted
 from ami_bakery.template.facts import Certainty, Output, Reference

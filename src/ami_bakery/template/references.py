@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ami_bakery.template import fields as known
+from ami_bakery.template import component_fields as known
 from ami_bakery.template.component import Component, ComponentKind, Field
 from ami_bakery.template.expression.known_values import (
     CHECKOUT,

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.aws import ec2_xml
 from ami_bakery.adapters.aws.ec2_clock import Ec2Clocks
-from ami_bakery.adapters.aws.ec2_query import CONNECT_SECONDS, READ_SECONDS, SHORT_TIMEOUT_SECONDS, USER_AGENT, Ec2Query
+from ami_bakery.adapters.aws.ec2_direct import (
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    SHORT_TIMEOUT_SECONDS,
+    USER_AGENT,
+    Ec2Query,
+)
 from ami_bakery.adapters.aws.errors import AwsCall, explained
 from ami_bakery.adapters.aws.sdk_settings import Settings
 from ami_bakery.adapters.program_search import is_in_repository

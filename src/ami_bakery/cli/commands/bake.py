@@ -121,7 +121,7 @@ def run(context: CommandContext) -> int:
     if len(outcomes) > 1 or any(
         outcome.amis and (outcome.error or len(outcome.plan.regions) > 1) for outcome in outcomes
     ):
-        from ami_bakery.render.summary import summary
+        from ami_bakery.render.outcome_table import summary
 
         answered = frozenset(names) if context.one_terminal else frozenset()
         ports.reporter.table(summary([by_name[name] for name in with_parents(config, names)], answered))

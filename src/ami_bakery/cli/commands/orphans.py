@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ami_bakery.cleanup.deletion import remove
-from ami_bakery.cleanup.orphans import find_orphans
+from ami_bakery.cleanup.orphan_search import find_orphans
 from ami_bakery.core.ec2.resource import ResourceKind
 from ami_bakery.errors import UsageError
 from ami_bakery.render.images import orphan_json, orphans_json, orphans_table

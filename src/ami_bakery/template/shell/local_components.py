@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ami_bakery.template import fields as known
+from ami_bakery.template import component_fields as known
 from ami_bakery.template.component import Component, ComponentKind
 from ami_bakery.template.expression.known_values import HOLE, Unknown, as_text, is_mapping, is_sequence, is_tainted
 from ami_bakery.template.facts import Certainty, LocalCommand

@@ -11,7 +11,7 @@ from ami_bakery.core.plan.outcome import Outcome, Result
 from ami_bakery.core.plan.plan import Action, ImagePlan, Reason
 from ami_bakery.core.text.table import Cell, Table, clock_time
 from ami_bakery.errors import PackerError
-from ami_bakery.render.summary import summary
+from ami_bakery.render.outcome_table import summary
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 

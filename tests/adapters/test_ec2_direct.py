@@ -21,7 +21,7 @@ from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.adapters.aws.ec2 import BotoEc2
 from ami_bakery.adapters.aws.ec2_clock import Ec2Clocks
-from ami_bakery.adapters.aws.ec2_query import Ec2Query, StaticSettings, encode, signed_headers, static_settings
+from ami_bakery.adapters.aws.ec2_direct import Ec2Query, StaticSettings, encode, signed_headers, static_settings
 from ami_bakery.adapters.aws.ec2_xml import Ec2Response, done, image_dicts, key_pair, security_groups, snapshots
 from ami_bakery.adapters.aws.session import AwsSession
 from ami_bakery.adapters.aws.temporary_resources import BotoTemporaryResources
