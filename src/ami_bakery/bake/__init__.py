@@ -1,8 +1,8 @@
-"""Carries plans out: builds, verifies, tags, copies and shares AMIs.
+"""Carries out plans: builds, verifies, tags, copies and shares AMIs.
 
-Each step is safe to repeat after a failure. `scheduler` takes the images in the order of their graph, `locked_bake`
-bakes one image under its lock, `baker` runs Packer and verifies its AMIs, `region_copies` copies a finished AMI,
-`reconcile` brings tags and permissions to the configured state, and `waiters` waits for EC2's eventual consistency.
+Each step is safe to repeat after a failure. `scheduler` bakes images in dependency order, `locked_bake` bakes one image
+under its lock, `baker` runs Packer and verifies its AMIs, `region_copies` copies a finished AMI, `reconcile` brings
+tags and permissions to the configured state, and `waiters` waits for EC2's eventual consistency.
 """
 
 from ami_bakery.bake.build_slots import WaitPolicy

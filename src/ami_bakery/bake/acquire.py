@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class LockSteps:
     """Carries out the lock's steps of one bake.
 
-    loss     why our lock was lost last; empty if none was
+    loss     why we last lost our lock; empty if we lost none
     foreign  the id of a key pair that has the lock's name but is not a lock; empty if it is not visible
     """
 
@@ -52,7 +52,10 @@ class LockSteps:
         self.foreign = ""
 
     def carry_out(self, step: LockStep, past_locks: frozenset[str]) -> StepResult:
-        """Raises `BakeryError`. `past_locks`: locks that are deleted or lost, and may still be visible."""
+        """Carries out one step. Raises `BakeryError`.
+
+        past_locks  locks that we have deleted or lost; EC2 may still show them
+        """
         self._past_locks = past_locks
         match step:
             case AcquireLock():
@@ -69,7 +72,7 @@ class LockSteps:
                 assert_never(step)
 
     def hold(self, lock: str | None) -> None:
-        """Renews this lock from now on, and no other."""
+        """Renews only this lock from now on; None: renews no lock."""
         state = self._state
         if state.held is not None and state.held.id != lock:
             state.held.abandon()
@@ -81,7 +84,7 @@ class LockSteps:
             )
 
     def release(self, step: Release) -> StepResult:
-        """Releases our lock. A failure must not lose the AMI that was finished under it, so it is only reported."""
+        """Releases our lock. Only reports a failure, which must not lose the finished AMI."""
         held, self._state.held = self._state.held, None
         assert held is not None
         try:
@@ -144,12 +147,15 @@ class LockSteps:
         return LockSeen(lock.id, lock.run == self._state.run, lock.expired, lock.finished, lock.inherited)
 
     def _with_age(self, lock: SeenLock) -> SeenLock:
-        """A lock without a known creation time exists since we saw it first."""
+        """Adds the time when we first saw the lock, if its creation time is unknown."""
         since = self._first_seen.setdefault(lock.id, lock.seen_at)
         return lock if lock.exists_since is not None else replace(lock, exists_since=since)
 
     def _not_visible(self) -> StepResult:
-        """The name is taken, but no lock is visible: it may be too early, or a key pair that is not a lock."""
+        """Finds out why the lock's name is refused although no lock is visible.
+
+        EC2 may not show the lock yet, or a key pair that is not a lock may have the name.
+        """
         if not self._hidden.is_overdue(self._ports.clock.monotonic()):
             return LockNotVisible()
         home = self._state.home

@@ -1,7 +1,7 @@
-"""Unfinished AMIs of a digest: adopts verified ones, and removes those with a conflicting name.
+"""Adopts verified, unfinished AMIs of a digest, and finds those whose names conflict.
 
-An AMI name that is a function of the definition would otherwise stay taken by a dead run's AMI, and fail every later
-bake.
+If the AMI name depends only on the definition, the unfinished AMI of a dead run has the name of every later build, and
+would make each of them fail.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _DIGEST_CHARACTERS = 8
 
 
 def adoptable(baker: Baker, recorded: str) -> dict[str, Ami]:
-    """Returns the recorded AMIs by region if that of the home region exists and matches the digest; otherwise none.
+    """Returns the AMIs that a lock records, by region; empty if they cannot be adopted.
 
-    The run that recorded them had verified them and hashed the inputs again. Everything visible in EC2 is checked
-    again.
+    The AMI of the home region must exist, match the digest, and be neither finished, abandoned nor too old. The run
+    that recorded the AMIs verified them and hashed the inputs again. This checks again what EC2 can show.
     """
     ports, home = baker.ports, baker.planned.plan.regions[0]
     ids = parse_amis(recorded)
@@ -56,14 +56,14 @@ def _is_too_old(ami: Ami, baker: Baker) -> bool:
 
 
 def name_conflicts(resolver: Resolver, planned: Planned, inherited: InheritedAmis) -> tuple[Ami, ...]:
-    """Returns AMIs with the name of the next build that a run of this digest provably left unfinished.
+    """Returns unfinished AMIs of this digest that have the name of the next build.
 
-    The proof: the AMI is recorded on the lock, has the digest that Packer writes, or is tagged with one of our runs and
-    has the digest in its name; and it has none of the tags of a verified AMI. Regions that the template copies to are
-    included, because a name that is taken there fails a build at its end.
+    An AMI is unfinished if it has none of the tags of a verified AMI. It belongs to the digest if the lock records it,
+    if Packer wrote the digest on it, or if it has the tag of a run and the digest in its name. Regions that the
+    template copies to are included, because a conflict there fails a build at its end.
 
-    The holder of the lock may remove them if it has seen no finished AMI for the settling time: their runs do not hold
-    the lock any more, and cannot finish anything.
+    The holder of the lock may remove these AMIs after it has seen no finished AMI for the settling time. Their runs do
+    not hold the lock any more, so they cannot finish them.
     """
     digest = planned.plan.digest
     names = _names(resolver, planned)
@@ -89,10 +89,10 @@ def _is_of(ami: Ami, digest: Digest, image: str) -> bool:
 
 
 def check_names(resolver: Resolver, planned: Planned) -> None:
-    """Raises if an AMI that Packer does not check before it builds has the name.
+    """Raises if the AMI name conflicts in a way that Packer notices only after the build.
 
-    These are disabled AMIs, and AMIs in the regions that the template copies to. Removable ones have been removed
-    before.
+    Before a build, Packer checks neither disabled AMIs, nor AMIs in the regions that the template copies to. AMIs that
+    may be removed are removed before this check.
     """
     names = sorted(_names(resolver, planned))
     home = planned.plan.regions[0]
@@ -120,7 +120,7 @@ def _name_taken(planned: Planned, ami: Ami) -> AwsError:
 
 
 def _names(resolver: Resolver, planned: Planned) -> set[str]:
-    """Returns the known AMI names. A name with a time, or with a part that only Packer knows, does not conflict."""
+    """Returns the known AMI names, without those that contain a time or a part that only Packer knows."""
     definition = planned.definition
     facts = definition.facts or resolver.facts(definition.image)
     handed = dict(resolver.handed_variables(definition, facts, planned.plan.regions[0]))

@@ -1,4 +1,4 @@
-"""The state that the steps of one image's bake share."""
+"""The state that all steps of one bake share."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 class BakeState:
-    """Changes from step to step; one thread carries the steps out.
+    """The state of one bake, which each step changes. One thread carries out all steps.
 
     forced      the images to bake even if an AMI exists
     known       the AMIs of the parent images
-    slot        is released while the image waits for another runner
+    slot        the build slot, which is released while the image waits for another runner
     held        our lock
     seen_lock   the last lock of the digest that EC2 showed
     stamps      the status of the inputs before they were hashed
     amis        our verified AMIs, by region
-    abandoned   AMIs of other runs that are to be removed
-    reported    whether the error names `amis` already
-    publishing  whether the digest is written on our AMI
+    abandoned   AMIs of other runs that this bake removes
+    reported    whether the error already names `amis`
+    publishing  whether the AMI is finished, so that only copies or its visibility are missing
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class BakeState:
         self.publishing = False
 
     def settling_seconds(self) -> float:
-        """Returns the rest of the settling time since our lock was acquired; at most 0 if it has passed."""
+        """Returns how much of the settling time remains since we acquired our lock; 0 or less if none."""
         return self.timing.settling_seconds - self.held.held_seconds if self.held is not None else 0.0
 
     def describe_holder(self, otherwise: str) -> str:
@@ -80,7 +80,7 @@ class BakeState:
         return self.seen_lock.describe() if self.seen_lock is not None else otherwise
 
     def new_baker(self) -> Baker:
-        """Returns a baker for the current plan, which records its resources on our lock."""
+        """Returns a baker for the current plan. It records its resources on our lock."""
 
         def record(records: Mapping[str, str]) -> None:
             if self.held is not None:

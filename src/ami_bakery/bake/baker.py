@@ -1,8 +1,8 @@
 """Builds one image with Packer, and verifies and tags its AMIs.
 
 The order matters: an AMI gets the digest last, after Packer has finished, EC2 shows the AMI, and a second hashing has
-found the inputs unchanged. The digest is written in one call with the lock, so it is not written if another runner has
-taken the lock over. A failure before that leaves an AMI without a digest, and the error names it.
+found the inputs unchanged. One call tags both the AMI and the lock, so the digest is not written if another runner has
+taken over the lock. After an earlier failure the AMI has no digest, and the error names it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Baker:
     """The build of one image.
 
     run     id of the run; created resources are tagged with it
-    record  gets names and values of the resources that Packer creates, in this order
+    record  called with names and values of the resources that Packer creates, in the order of their creation
     stamps  status of the inputs before they were hashed; None in drop-in mode
     """
 
@@ -138,7 +138,7 @@ class Baker:
         return PackerError(error.doing, error.wrong, f"{todo} {error.todo}", taken_by=error.taken_by)
 
     def _check_account(self, facts: TemplateFacts) -> None:
-        """Checks the account and region, also in drop-in mode, where the template has not been read before."""
+        """Checks the account and region. In drop-in mode, no earlier step has read the template."""
         home = self.planned.plan.regions[0]
         check_account(self.resolver, self.image.name, facts, home)
         elsewhere = built_elsewhere(facts, home)
@@ -265,7 +265,7 @@ class Baker:
         return ""
 
     def _check_provisioners(self, failed: Sequence[Tolerated], facts: TemplateFacts, amis: Mapping[str, Ami]) -> None:
-        """Rejects AMIs if a provisioner failed that the template lets fail. Packer's exit status does not show this."""
+        """Rejects AMIs if a provisioner failed that may fail. Packer's exit status does not show this."""
         if not failed:
             return
         steps = "; ".join(f"{one.step or 'a provisioner'} ({one.builder}) failed with {one.error}" for one in failed)
@@ -281,7 +281,8 @@ class Baker:
         """Whether the AMI was created from one of the expected source AMIs.
 
         An AMI that Packer encrypts (`encrypt_boot`) is a copy of an intermediate AMI, which Packer has deregistered.
-        EC2 may show that one for a while. After that, the template must still find the same source AMI as before.
+        EC2 may still show the intermediate AMI for a while. After that, the template must still find the same source
+        AMI as before.
         """
         if not home.source or home.source in expected:
             return True
@@ -339,10 +340,10 @@ class Baker:
     def finish(
         self, amis: Mapping[str, Ami], tag: Callable[[Sequence[str], Mapping[str, str]], bool] | None
     ) -> dict[str, Ami] | None:
-        """Writes the digest on the AMI of the home region. From then on, missing regions need a copy, and no build.
+        """Writes the digest on the AMI of the home region. After that, missing regions need only copies.
 
-        tag  tags the AMI in one call with the lock; returns False if the lock is lost. Then nothing is written, and the
-             result is None
+        tag  tags the AMI and the lock in one call; returns False, and writes nothing, if the lock is lost. `finish` then
+             returns None
         """
         self.waiter.step("tagging the AMI")
         home = amis[self.planned.plan.regions[0]]
@@ -351,7 +352,7 @@ class Baker:
             others = {**others, **regions_tag(region for region in amis if region != home.region)}
         try:
             if others:
-                # In a separate call: the lock gets the same tags as the AMI in its call, and has no room for so many.
+                # In a separate call: a call that includes the lock tags it, too, and it has no room for so many tags.
                 self.ports.ec2.tag(home.region, [home.id], others)
             self._tag_snapshots(home, {**others, **finished})
             if finished and tag is None:

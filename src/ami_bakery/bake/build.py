@@ -43,7 +43,7 @@ class BuildSteps:
         self._ports = state.ports
 
     def carry_out(self, step: BuildStep) -> StepResult:
-        """Raises `BakeryError`."""
+        """Carries out one step. Raises `BakeryError`."""
         match step:
             case LookUp():
                 return self._look_up(step)

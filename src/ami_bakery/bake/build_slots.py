@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class WaitPolicy(Frozen):
-    """Whether to wait while another runner bakes, and for how long at most; None has no limit."""
+    """Whether to wait while another runner bakes. `timeout`: the longest wait; None: no limit."""
 
     waits: bool = True
     timeout: timedelta | None = None
@@ -56,7 +56,7 @@ class BuildSlots:
 
 
 class BuildSlot:
-    """The slot of one image, which it may hold or not. A context manager that releases it at the end."""
+    """One image's request for a build slot. A context manager that releases the slot at its end."""
 
     def __init__(self, slots: BuildSlots) -> None:
         self._slots = slots

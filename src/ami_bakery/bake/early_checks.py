@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 def fail_early(
     resolver: Resolver, names: Sequence[str], plans: Sequence[Planned], failures: Mapping[str, BakeryError]
 ) -> dict[str, BakeryError]:
-    """Returns, by name, images that will fail, in addition to `failures`, which could not be planned.
+    """Returns the errors of images that are certain to fail, by name, without `failures`.
 
-    Runs `packer validate` for images that wait for their parent. A parent is not built if every image of this run that
-    needs it is certain to fail: its build would cost time and money without any use. It is built if it is the only
-    selected image.
+    Runs `packer validate` for images that wait for their parent. A parent also fails if all its children in this run
+    are certain to fail: its build would cost time and money, and nothing would use it. A parent that is selected alone
+    is built.
+
+    failures  the errors of images that could not be planned
     """
     bound = {**failures, **dict(validate_waiting(resolver, plans))}
     built = [planned.plan.image for planned in plans if planned.plan.action in (Action.BAKE, Action.PENDING)]

@@ -1,4 +1,4 @@
-"""A lock that this runner holds: renews it, records on it, and detects its loss."""
+"""Renews a lock that this runner holds, records on it, and detects its loss."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _PAUSED_SECONDS = 5.0
 class HeldLock:
     """Renews the lock until it is released.
 
-    `on_loss` is called, repeatedly until then, if the lock is gone or could not be renewed before it expired.
+    If the lock is gone, or could not be renewed before it expired, calls `on_loss` repeatedly until the release.
 
-    expires_at  on this machine's monotonic clock; EC2's response that we hold it may have been late
+    expires_at  the expiry on this machine's monotonic clock; EC2's response that we hold the lock may have been late
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class HeldLock:
         self._released.set()
 
     def _renew_loop(self) -> None:
-        """Renews until the lock is released or lost. A renewal that raises anything is repeated."""
+        """Renews until the lock is released or lost. Repeats a renewal after any exception."""
         pause, why = self._timing.renew_seconds, ""
         while not (why or self._lost.is_set() or self._released.wait(pause)):
             self._error = None
@@ -116,7 +116,7 @@ class HeldLock:
                 there = self.renew()
             except Exception as error:
                 self._error = error
-                # More often while the lock is still alive.
+                # Retry more often, as long as the lock has not expired.
                 pause = self._timing.settling_seconds
                 if self._ports.clock.monotonic() >= self._expires_at:
                     why = _why(error)

@@ -1,4 +1,4 @@
-"""Detects that a lock's name is taken by a key pair that is not a lock."""
+"""Detects a key pair that has a lock's name but is not a lock."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class HiddenLock:
-    """The refusals of one lock's name while no lock was visible. Times are of a monotonic clock.
+    """Measures how long a lock's name is refused while no lock is visible.
 
-    A runner that was paused between a refusal and the next look-up knows nothing: meanwhile, the name may have been
-    released and taken by another run. So only the time between two refusals counts, and a longer pause between two
-    events starts it again.
+    If this runner is paused between a refusal and the next look-up, another run may release the name meanwhile, and a
+    third one may acquire it. So only the time between two refusals counts, and a longer pause between two events
+    restarts the measurement. Times are of a monotonic clock.
     """
 
     def __init__(self, timing: Timing) -> None:
@@ -30,7 +30,7 @@ class HiddenLock:
         self._last = now
 
     def is_overdue(self, now: float) -> bool:
-        """Whether the name has been taken for longer than a lock can be invisible."""
+        """Whether the name has been refused for longer than a lock can be invisible."""
         if self._first is None:
             return False
         if self._paused(now):
@@ -39,7 +39,7 @@ class HiddenLock:
         return self._last - self._first > self._timing.overdue_seconds
 
     def end(self) -> None:
-        """Resets it: a lock was visible, or the name was free."""
+        """Restarts the measurement: a lock was visible, or the name was free."""
         self._first = None
 
     def _paused(self, now: float) -> bool:
@@ -49,8 +49,8 @@ class HiddenLock:
 def foreign_key_pair(doing: str, region: str, name: str, key_pair: str) -> AwsError:
     """Returns the error for a key pair that is not a lock.
 
-    key_pair  its id; empty if the credentials may not list key pairs. The advice has the id, because deleting by name
-              could delete the lock of another run that has taken the name meanwhile
+    key_pair  its id; empty if the credentials may not list key pairs. The advice uses the id, because deleting by name
+              could delete the lock of another run that has acquired the name meanwhile
     """
     wrong = f"the key pair {key_pair or name} in {region} has the lock's name"
     wrong += f" {name}" if key_pair else ""

@@ -1,4 +1,4 @@
-"""Bakes one image under the lock of its digest, by the steps of `core/lock/protocol.py`."""
+"""Bakes one image under its digest's lock, following `core/lock/protocol.py`."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from ami_bakery.plan.planner import Planned
 
 _PERMISSION_MATTERS = (AcquireLock, ReadLock, BreakLock, RemoveAbandoned, Discard)
-"""Steps for which a missing permission is a result of its own."""
+"""Steps whose result is DENIED, not FAILED, if a permission is missing."""
 _MAY_HAVE_HAPPENED = (AcquireLock, BreakLock, RemoveAbandoned, RecordVerified, Finish, Discard)
-"""Steps whose request may have been carried out although there was no response."""
+"""Steps whose result is UNANSWERED, not FAILED, without a response: EC2 may have carried out the request."""
 
 
 class BakeResult(Frozen):
@@ -62,7 +62,7 @@ class BakeResult(Frozen):
 
 
 class LockedBake:
-    """One image, from a plan to bake or copy to its AMIs. The parameters are those of `BakeState`."""
+    """Carries out one image's plan to bake or copy. The parameters are those of `BakeState`."""
 
     def __init__(
         self,
@@ -82,11 +82,14 @@ class LockedBake:
 
     @property
     def planned(self) -> Planned:
-        """The plan by the last look-up."""
+        """The plan after the last look-up."""
         return self._state.planned
 
     def carry_out(self) -> BakeResult | None:
-        """Returns None if the definition has a new digest; `planned` is the new plan. Raises `BakeryError`."""
+        """Carries out the plan. Raises `BakeryError`.
+
+        Returns None if the definition has a new digest; `planned` is then the new plan.
+        """
         state = self._state
         protocol = begin(
             forced=state.image in state.forced,
@@ -172,7 +175,7 @@ class LockedBake:
         return BakeResult(result=result, planned=state.planned, copies=copies)
 
     def _with_remaining_amis(self, error: BakeryError) -> BakeryError:
-        """Adds our AMIs that are verified, but did not get the digest."""
+        """Names our verified AMIs without a digest in the error's advice."""
         amis = [f"{ami.id} of {ami.region}" for ami in self._state.amis.values() if not ami.verified]
         if amis and not self._state.reported:
             error.todo += f" {', '.join(amis)} remains, without the digest."

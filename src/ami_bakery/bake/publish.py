@@ -1,4 +1,4 @@
-"""The steps from a verified AMI to the answer: record, tag, copy, wait until it is visible."""
+"""The steps after verification: record, tag, copy, and wait until the AMI is visible."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PublishSteps:
         self._ports = state.ports
 
     def carry_out(self, step: PublishStep) -> StepResult:
-        """Raises `BakeryError`."""
+        """Carries out one step. Raises `BakeryError`."""
         match step:
             case RecordVerified():
                 return self._record_verified(step)

@@ -46,8 +46,7 @@ def reconcile_amis(ports: Ports, image: str, desired: DesiredState, amis: Iterab
 def revoke_stale_shares(ports: Ports, image: str, desired: DesiredState, amis: Iterable[Ami]) -> Reconciled:
     """Revokes permissions of older AMIs for accounts that are not configured any more.
 
-    Goes through the AMIs in order and stops at the first failure: the last ones keep their tag, so the next run
-    continues.
+    Stops at the first failure. The AMIs after it keep their tag, so the next run continues there.
     """
     steps: list[Step] = []
     for ami in amis:

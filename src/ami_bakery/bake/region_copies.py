@@ -31,7 +31,7 @@ _NAME_LENGTH = 128
 
 @dataclass(slots=True)
 class _Waiting:
-    """Regions without their copy, with the start time of the copy. Shared by threads."""
+    """Regions whose copy is not finished, with its start time. Threads share this."""
 
     since: dict[str, float]
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -60,8 +60,8 @@ class Regions:
     def copy_to_all(self, finished: Mapping[str, Ami], source: Ami) -> Copies:
         """Copies `source` to the regions that are not in `finished`.
 
-        A failed region does not stop the others: each finished copy is tagged and counts, and the next run copies the
-        rest.
+        A failed region does not stop the others. Each finished copy is tagged, and the next run makes only the missing
+        copies.
         """
         regions = [region for region in self.planned.plan.regions if region not in finished]
         if not regions:
@@ -77,7 +77,7 @@ class Regions:
         return Copies(amis={**finished, **made}, failures=failures)
 
     def _all(self, steps: Sequence[Callable[[], Ami]]) -> list[Ami | BakeryError]:
-        """Runs the steps in parallel. Returns each step's failure, except for an interruption."""
+        """Runs the steps in parallel. Returns the AMI or error of each. Raises `Stopped` if interrupted."""
 
         def tried(step: Callable[[], Ami]) -> Ami | BakeryError:
             try:
@@ -106,7 +106,7 @@ class Regions:
         return newest(ami for ami in copies if ami.available or ami.state is AmiState.PENDING)
 
     def _remove_failed(self, source: Ami, region: str, known: Iterable[Ami]) -> tuple[Ami, ...]:
-        """Removes failed copies. They would accumulate, each with a name that is taken."""
+        """Removes failed copies, which would accumulate and block their names."""
         failed = tuple(
             ami for ami in known if ami.region == region and ami.source == source.id and ami.state is AmiState.FAILED
         )
@@ -114,13 +114,13 @@ class Regions:
         return failed
 
     def _names(self, source: Ami) -> list[str]:
-        """Returns names to try: the source's, then unique ones, because a name is unique in a region."""
+        """Returns names to try, in order. AMI names must be unique in a region and account."""
         now = f"{self.ports.clock.now():%Y%m%dT%H%M%S}"
         suffixes = ("", f"-{source.id}", f"-{source.id}-{now}")
         return [source.name[: _NAME_LENGTH - len(suffix)] + suffix for suffix in suffixes]
 
     def _start_copy(self, source: Ami, region: str, names: Sequence[str]) -> Ami:
-        """Copies under the first name that is free, unless the AMI with that name is a copy of the same source."""
+        """Starts a copy with the first free name. Returns an existing copy of this source if it has such a name."""
         tags = self._tags(source, region)
         request = CopyRequest(
             source=source,
@@ -163,7 +163,7 @@ class Regions:
         return self._complete_tags(source, ami)
 
     def _complete_tags(self, source: Ami, copy: Ami) -> Ami:
-        """Completes the tags. A new copy has them from its creation; one that was taken over may lack some."""
+        """Adds missing tags. A new copy is created with all tags; a copy that another run started may lack some."""
         tags = self._tags(source, copy.region)
         if any(copy.tags.get(name) != value for name, value in tags.items()):
             if copy.snapshots:
@@ -182,7 +182,7 @@ class Regions:
 def copy_to_regions(
     resolver: Resolver, planned: Planned, waiter: AmiWaiter, amis: Mapping[str, Ami], source: Ami | None
 ) -> Copies:
-    """Copies `source` to the regions of the image that `amis` does not cover.
+    """Copies `source` to those regions of the image that are not in `amis`.
 
     An AMI that Packer created does not count in a region whose copy must have another KMS key.
     """

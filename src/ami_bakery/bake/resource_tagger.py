@@ -1,6 +1,7 @@
-"""Tags the resources that Packer creates with their run, so that those of a killed run can be found.
+"""Tags resources that Packer creates with their run, so that cleanup finds them.
 
-This runs in parallel with Packer, and is best effort: if EC2 refuses, or Packer is faster, the build continues.
+Without the tag, the resources of a killed run could not be found. The tagger runs in parallel with Packer, and is best
+effort: if EC2 refuses, or Packer is faster, the build continues.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class ResourceTagger:
     """A context manager that runs from before Packer starts until it has ended.
 
     region_of  returns the region of a builder, by the name that Packer prints
-    record     gets names and values of resources, in the order of their creation
+    record     called with names and values of resources, in the order of their creation
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class ResourceTagger:
         self._to_tag: queue.SimpleQueue[CreatedResource | None] = queue.SimpleQueue()
         self._packer_ended = threading.Event()
         self._closed = threading.Event()
-        # A call that EC2 does not answer must not block the end of the program, nor a tag the next record.
+        # Daemons, so that an unanswered call does not block exit; two, so that tags do not delay records.
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._record_all, self._tag_all)]
         self.resources: list[CreatedResource] = []
 
@@ -75,7 +76,7 @@ class ResourceTagger:
         self._to_tag.put(resources)
 
     def _record_all(self) -> None:
-        """Records everything since the last call at once. A failed record is repeated with the next one."""
+        """Records all resources since the last record in one call. Repeats a failed record with the next one."""
         records: dict[str, str] = {}
         while (resources := self._to_record.get()) is not None and not self._closed.is_set():
             records[RECORD_TAGS[resources.kind]] = resources.value

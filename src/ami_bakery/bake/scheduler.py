@@ -1,4 +1,4 @@
-"""Bakes the images in the order of their graph, in parallel where possible."""
+"""Bakes images in dependency order, in parallel if possible."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def bake_all(
     fail_fast: bool = False,
     wait_policy: WaitPolicy | None = None,
 ) -> Generator[Outcome]:
-    """Bakes the images and their parents. Yields an outcome for each image as it ends; a failure is an outcome.
+    """Bakes the images and their parents. Yields the outcome of each image as it ends.
 
-    A failure stops the images that depend on the failed one; with `fail_fast` it stops everything. All images are
-    looked up together first. An image that needs a build is defined and looked up again once its lock is acquired,
-    because files, source AMIs and AMIs may have changed. An interruption reaches every Packer, and all of them are
-    waited for.
+    A failure is an outcome, too. It stops the images that depend on the failed one; with `fail_fast`, it stops all. All
+    images are first looked up together. An image that needs a build is defined and looked up again after its lock is
+    acquired, because files, source AMIs and AMIs may have changed. An interruption is passed to every Packer; the bake
+    waits until all of them have ended.
 
     jobs         number of concurrent builds; images that wait for another runner do not count
     wait_policy  what to do while another runner bakes; None waits without a limit
@@ -104,7 +104,7 @@ class _Run:
         slots: BuildSlots,
         wait_policy: WaitPolicy,
     ) -> None:
-        """unplanned  images that could not be planned"""
+        """unplanned  the errors of images that could not be planned"""
         self.resolver = resolver
         self.first = {planned.plan.image: planned for planned in plans}
         self.unplanned = dict(unplanned)
@@ -183,7 +183,10 @@ class _Run:
         self.interrupt()
 
     def _stopped_error(self, name: str, error: BakeryError | None = None) -> BakeryError:
-        """error  how the image ended if it had been started; it may have failed for another reason at the same time"""
+        """Returns the error of an image that `fail_fast` stopped.
+
+        error  the image's own error, if it had started; it may have failed for another reason at the same time
+        """
         if isinstance(error, SkippedError):
             return error
         wrong = f"it was stopped because {self.stopped_by} failed"
@@ -194,7 +197,7 @@ class _Run:
     def _run_image(
         self, image: str, known: Mapping[str, Ami | None], failed: Mapping[str, BakeryError], slot: BuildSlot
     ) -> Outcome:
-        """known, failed  as of the time when the image became ready"""
+        """Bakes one image in its slot. `known`, `failed`: as of the time when the image became ready."""
         with slot:
             outcome = self._run_planned(image, known, failed, slot)
             if outcome.error is not None and self.fail_fast:
@@ -245,8 +248,8 @@ class _Run:
     def _carry_out(self, planned: Planned, known: Mapping[str, Ami | None], slot: BuildSlot) -> _PlanResult:
         """Carries out the plan, and reconciles the AMIs.
 
-        Stale permissions are revoked first: once an image is not shared any more, its next AMI has no tag that leads
-        here again.
+        Stale permissions are revoked first. If they are not configured any more, the next AMI has no tag that records
+        them, so later runs would not find them.
         """
         image = planned.definition.image
         revoked = revoke_stale_shares(

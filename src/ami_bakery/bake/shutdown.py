@@ -1,4 +1,4 @@
-"""Ends an interrupted bake: waits until every Packer has cleaned up, unless the user wants to exit."""
+"""Waits until every Packer of an interrupted bake has cleaned up, unless the user exits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _POLL_SECONDS = 0.2
 
 
 def wait_for_all(futures: Collection[Future[Any]], ports: Ports) -> None:
-    """Raises `LeaveNow` if the user interrupts again and confirms, after a list of what remains."""
+    """Waits for all builds. Raises `LeaveNow` if the user interrupts again, and confirms.
+
+    The question lists the resources of the builds that are still cleaning up.
+    """
     while _not_done(futures):
         if not ports.prompter.interrupted_again():
             continue

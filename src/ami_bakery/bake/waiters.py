@@ -74,7 +74,7 @@ class AmiWaiter:
         return self.wait_available(pending, meanwhile=may_wait)
 
     def wait_visible(self, region: str, ami_id: str) -> Ami | None:
-        """Returns the AMI as soon as EC2 shows it; None if it does not within a minute."""
+        """Returns the AMI as soon as EC2 shows it; None after a minute."""
         deadline = self.ports.clock.monotonic() + _VISIBLE_SECONDS
         while True:
             found = self.ports.ec2.find_by_id(region, [ami_id])
@@ -83,21 +83,21 @@ class AmiWaiter:
             self.ports.clock.sleep(_POLL_SECONDS)
 
     def wait_named(self, region: str, name: str) -> tuple[Ami, ...]:
-        """Returns the AMIs with a name that EC2 reports as taken, as soon as they are visible."""
+        """Returns the AMIs with a name that EC2 has refused as in use, as soon as they are visible."""
         deadline = self.ports.clock.monotonic() + _VISIBLE_SECONDS
         while not (found := self.ports.ec2.find_by_name(region, [name])) and self.ports.clock.monotonic() < deadline:
             self.ports.clock.sleep(_POLL_SECONDS)
         return found
 
     def wait_gone(self, amis: Iterable[Ami]) -> None:
-        """Waits, within a limit, until the AMIs are not visible any more, because their names are free only then."""
+        """Waits, at most a minute, until EC2 does not show the AMIs any more. Only then are their names free."""
         deadline = self.ports.clock.monotonic() + _VISIBLE_SECONDS
         for ami in amis:
             while self.ports.ec2.find_own(ami.region, [ami.id]) and self.ports.clock.monotonic() < deadline:
                 self.ports.clock.sleep(_POLL_SECONDS)
 
     def wait_own_visible(self, region: str, ami_id: str) -> Ami | None:
-        """Returns the AMI of this account; does not wait if the AMI belongs to another account."""
+        """Returns this account's AMI as soon as EC2 shows it; None after a minute, or if another account owns it."""
         deadline = self.ports.clock.monotonic() + _VISIBLE_SECONDS
         while not (found := self.ports.ec2.find_own(region, [ami_id])):
             if self.ports.clock.monotonic() >= deadline or self.ports.ec2.find_by_id(region, [ami_id]):

@@ -1,1 +1,1 @@
-"""Orphaned resources: finds them, takes them over, deletes them."""
+"""Finds, tags and deletes orphaned resources."""

@@ -46,7 +46,7 @@ def remove(
 def _terminate(
     ports: Ports, instances: Sequence[Resource], pause: Callable[[float], None]
 ) -> Iterator[tuple[str, AwsError]]:
-    """Terminates all instances, then waits for them: their security groups cannot be removed before."""
+    """Terminates all instances and waits, because their security groups cannot be removed before."""
     waiting: dict[str, list[str]] = {}
     for instance in instances:
         try:

@@ -92,7 +92,7 @@ def _in_region(
 
 
 def recorded_resources(ports: Ports, lock: SeenLock, regions: Iterable[str] = ()) -> tuple[Resource, ...]:
-    """Returns the resources that an expired lock records, and those that they lead to.
+    """Returns the resources that an expired lock records, and those found through them.
 
     regions  regions that the template copies the AMI to
     """
@@ -164,7 +164,10 @@ class _Search:
         }
 
     def _groups(self, used: Sequence[str]) -> list[Resource]:
-        """Returns the groups; one that an instance uses may be the user's, so only Packer's belong to the run."""
+        """Returns the security groups of runs. Of those that only an instance names, returns only Packer's.
+
+        The template may have added a security group of the user to the instance.
+        """
         searches = self._of(ResourceKind.SECURITY_GROUP)
         found = self.ports.temporary_resources.security_groups(
             self.region, ids=list(dict.fromkeys([*searches, *used])), names=list(self.runs.recorded(GROUP_TAG))
@@ -172,7 +175,7 @@ class _Search:
         return [group for group in found if group.id in searches or group.name.startswith("packer_")]
 
     def _key_pairs(self, names: Mapping[str, str]) -> Iterator[tuple[Resource, str]]:
-        """Yields key pairs by id if they can be listed; otherwise those that other resources name."""
+        """Yields the key pairs with their runs; only names, unverified, if key pairs may not be listed."""
         ids = self._of(ResourceKind.KEY_PAIR)
         if not names and not ids:
             return
@@ -212,7 +215,7 @@ def _has_packers_key(instance: Resource) -> bool:
 
 
 def _named_by(instances: Iterable[Resource], groups: Iterable[Resource]) -> dict[str, str]:
-    """Returns the named key pairs with their runs. An instance may use one that the user has chosen."""
+    """Returns the key pairs that tags or instances name, with their runs, without key pairs of the user."""
     named = {
         item.tags[KEY_PAIR_TAG]: item.tags.get(RUN_TAG, "")
         for item in (*instances, *groups)

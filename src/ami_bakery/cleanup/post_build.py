@@ -1,4 +1,4 @@
-"""Checks what a run has left in EC2 after Packer has ended: removes it, or tags and reports it."""
+"""Removes, or tags and reports, resources that still exist after a build."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PostBuildCleanup(Frozen):
     """The cleanup after one build.
 
     regions      regions that may have copies, besides the region of each builder
-    keep_reason  why nothing may be removed; empty if it may
+    keep_reason  why nothing may be removed; empty if resources may be removed
     """
 
     ports: Ports
@@ -116,7 +116,7 @@ class PostBuildCleanup(Frozen):
                     )
 
     def _temporary_resources(self, *, listed: bool = False) -> Iterator[Resource]:
-        """listed  yield key pairs only if they can be listed"""
+        """Yields the temporary resources of the build. `listed`: key pairs only if they may be listed."""
         homes = self._homes()
         for region in dict.fromkeys(homes.values()):
             created = [resource for resource in self.created if homes[resource.builder] == region]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 DIGEST_TAG = "ami_config_checksum"
-"""Finished and verified, with this digest. The original bakery's tag, kept."""
+"""The digest of a finished, verified AMI. The original bakery uses the same tag."""
 OUR_TAGS = "ami-bakery:"
 """The prefix of all other tags of ami-bakery."""
 IMAGE_TAG = "ami-bakery:image"
@@ -92,7 +92,7 @@ class Ami(Frozen):
         Packer may write the digest's tag before the AMI is verified, so an AMI of a bakery.toml image only counts with
         the format tag, which ami-bakery writes after verification. The original trusted Packer's tag.
 
-        base  the source AMIs of the digest; an AMI with other ones has copied tags. None: not compared
+        base  the source AMIs of the digest; an AMI with other source AMIs has copied tags. None: do not compare
         """
         if self.tags.get(DIGEST_TAG) != digest.hex:
             return False
@@ -139,12 +139,18 @@ def regions_tag(regions: Iterable[str]) -> dict[str, str]:
 
 
 def snapshot_tags(tags: Mapping[str, str], configured: Iterable[str]) -> dict[str, str]:
-    """Returns the tags for an AMI's snapshots, which identify it after it is deleted. `configured`: names of `tags`."""
+    """Returns the tags for an AMI's snapshots, which identify the AMI after it is deregistered.
+
+    configured  the names of the image's configured tags
+    """
     return {name: tags[name] for name in (DIGEST_TAG, IMAGE_TAG, *configured) if name in tags}
 
 
 def copied_tags(tags: Mapping[str, str], wanted: Mapping[str, str], kms_key: str) -> dict[str, str]:
-    """Returns the tags of a copy: those of the source, without AWS's and those of one AMI, and `wanted`."""
+    """Returns the tags of a copy: the source's, overridden by `wanted`.
+
+    Omits the source's `aws:` tags, and tags that describe only the source AMI itself.
+    """
     left_out = (KMS_KEY_TAG, SHARED_TAG, REGIONS_TAG)
     kept = {name: value for name, value in tags.items() if not name.startswith("aws:") and name not in left_out}
     return {**kept, **wanted, **({KMS_KEY_TAG: kms_key} if kms_key else {})}

@@ -1,7 +1,7 @@
 """The names of AWS's regions, to find misspelt ones without a network call.
 
-Source: botocore's endpoints of EC2, all partitions. A test compares the two. For a region that is not in this list, the
-installed botocore is asked.
+Source: botocore's endpoints of EC2, all partitions. A test compares the two. A region that is not in this list is
+looked up in the installed botocore.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The temporary resources of a build in EC2: kinds, ids and names."""
+"""The kinds, ids and names of a build's resources in EC2."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ResourceKind(StrEnum):
-    """In the order in which they can be removed: what uses others goes first."""
+    """Kinds of resources, in the order in which they can be removed: a resource before those that it uses."""
 
     INSTANCE = "instance"
     VOLUME = "volume"
@@ -22,7 +22,7 @@ class ResourceKind(StrEnum):
     AMI = "ami"
     SNAPSHOT = "snapshot"
     LOCK = "lock"
-    """A key pair, whose tags say whose bake it is, and what that has made: it goes last."""
+    """The last one, because the lock's tags record the holder and the other resources. It is a key pair in EC2."""
 
 
 _PREFIXES = {
@@ -36,18 +36,19 @@ _PREFIXES = {
 
 
 def kind_of(identifier: str) -> ResourceKind | None:
-    """By the form of EC2's ids; None for a kind that no run leaves."""
+    """Returns the kind by the prefix of an EC2 id; None for kinds that no run creates."""
     return next((kind for prefix, kind in _PREFIXES.items() if identifier.startswith(prefix)), None)
 
 
 class Resource(Frozen):
-    """One of them. `id` is a key pair's name where its id is not known.
+    """A resource that a run may have created in EC2.
 
-    name   of a key pair, security group or AMI
-    began  when it was made; None where EC2 does not tell
-    uses   the name of an instance's key pair, if it has one
-    groups the ids of an instance's security groups
-    parts  what is to go with it: an AMI's snapshots, the volumes that an instance would leave
+    id      EC2's id; the name of a key pair if its id is unknown
+    name    the name of a key pair, security group or AMI; empty for other kinds
+    began   when it was created; None if EC2 has no date
+    uses    the name of an instance's key pair, if it has one
+    groups  the ids of an instance's security groups
+    parts   resources to remove with it: an AMI's snapshots, and volumes that an instance would leave behind
     """
 
     kind: ResourceKind

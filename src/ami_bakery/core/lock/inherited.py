@@ -10,7 +10,7 @@ class InheritedAmis:
     """AMIs that dead holders recorded on their locks, for the next holder.
 
     verified    a verified AMI that may lack only the digest
-    unverified  AMIs that nobody has verified; they are never returned
+    unverified  AMIs that no run has verified; no bake returns them
     """
 
     verified: str | None = None

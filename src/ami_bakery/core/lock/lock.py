@@ -30,9 +30,9 @@ CREATED_AMI_TAG = "ami-bakery:created-ami"
 """The AMI that Packer has started to create."""
 INHERITED_VERIFIED_TAG = "ami-bakery:inherited-verified"
 INHERITED_TAG = "ami-bakery:inherited-unverified"
-"""The AMIs of a dead holder whose lock was taken over: verified, and unverified (possibly several)."""
+"""Two tags for the AMIs of a dead holder whose lock was taken over: the verified one, and the unverified ones."""
 ABANDONED_TAG = "ami-bakery:abandoned"
-"""On an AMI: it is going to be removed, and must never be returned."""
+"""On an AMI that is going to be removed, and that no bake may return."""
 
 LIFETIME_VARIABLE = "AMI_BAKERY_LOCK_TTL_SECONDS"
 _DEFAULT_LIFETIME = 180
@@ -73,7 +73,7 @@ class Timing(Frozen):
 
     @property
     def overdue_seconds(self) -> float:
-        """A lock of ours whose tags are not visible for this long does not exist."""
+        """How long a name must be refused without a visible lock until we suspect a foreign key pair."""
         return self.lifetime_seconds + self.settling_seconds
 
 
@@ -94,8 +94,8 @@ def lock_timing(environment: Mapping[str, str]) -> Timing:
 class SeenLock(Frozen):
     """A lock as EC2 shows it, which may be some seconds old.
 
-    seen_at     time of the reading, by EC2's clock
-    exists_since when it existed at the latest: EC2's creation time, or when this program first saw it; None: now
+    seen_at       time of the reading, by EC2's clock
+    exists_since  a time at which it already existed: EC2's creation time, or when we first saw it; None if unknown
     """
 
     id: str
@@ -125,8 +125,8 @@ class SeenLock(Frozen):
     def expired(self) -> bool:
         """Whether another runner may take it over.
 
-        A lock without a readable expiry was written incompletely: it counts as expired. A lock whose expiry no renewal
-        can have written expires when it is older than the longest lifetime.
+        A lock without a readable expiry counts as expired, because it was written incompletely. A lock whose expiry is
+        impossible (`exceeds_maximum`) expires when it is older than the longest lifetime.
         """
         expires = _parse_time(self.tags.get(EXPIRES_TAG, ""))
         if expires is None or self.seen_at > expires:

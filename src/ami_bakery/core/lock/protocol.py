@@ -146,13 +146,13 @@ def _after_read(state: ProtocolState, result: StepResult) -> ProtocolState | Non
 
 def _after_lock_seen(state: ProtocolState, result: LockSeen) -> ProtocolState:
     if result.lock in state.past_locks:
-        # EC2 still shows a deleted lock, or it was not deleted. If the name stays taken, pause.
+        # EC2 still shows a deleted lock, or it was not deleted. If the name is still refused, pause.
         return replace(state, step=BreakLock(result.lock), inherited=state.inherited | result.inherited)
     state = replace(state, refusals=0)
     if result.ours:
         return hold(state, result.lock)
     if result.expired:
-        # Deleted by id: if another runner has taken it over meanwhile, its lock has another id and remains.
+        # Deleted by id: the lock of a runner that took it over meanwhile has another id, so it is not deleted.
         return replace(state, step=BreakLock(result.lock), inherited=state.inherited | result.inherited)
     if result.finished:
         return replace(state, step=LookUp(Purpose.FINISHED))
@@ -258,7 +258,7 @@ def _after_abandon(state: ProtocolState, result: StepResult) -> ProtocolState | 
 def _after_remove(state: ProtocolState, result: StepResult) -> ProtocolState | None:
     match result:
         case ProtocolEvent.DONE | ProtocolEvent.UNANSWERED | ProtocolEvent.DENIED:
-            # If the AMI still exists, Packer reports that the name is taken.
+            # If the AMI still exists, Packer reports that its name is in use.
             return replace(state, step=Bake())
         case ProtocolEvent.FAILED:
             return end(state, Ending.FAILED)

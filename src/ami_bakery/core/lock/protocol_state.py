@@ -19,20 +19,20 @@ from ami_bakery.core.lock.protocol_steps import (
 from ami_bakery.values import Frozen, field, replace
 
 _MAX_LOSSES = 2
-"""A runner that loses its lock once more fails: its machine or network pauses for minutes."""
+"""A runner that loses its lock more often than this fails: its machine or network pauses for minutes."""
 
 
 class ProtocolState(Frozen):
-    """The state of a runner. `step` is to be carried out next.
+    """The state of a runner. `step` is its next step.
 
     forced     bake even if an AMI exists
     required   fail if the credentials do not allow locking
     waits      wait for another runner's bake; otherwise fail immediately
     lock       our lock
-    contended  another runner may just have held the lock, so its changes may not be visible yet
-    refusals   how often the name was taken since we last saw its holder: 0, 1, or 2 for more
+    contended  another runner may have held the lock until just now; its changes may not be visible yet
+    refusals   how often the name was refused since we last saw the holder: 0, 1, or 2 for more
     past_locks locks that we have deleted or lost; EC2 may still show them
-    ami        the AMI that is, or will be, the answer
+    ami        the AMI that the bake will return
     recorded   whether our lock has records that the next runner needs if we end here
     ending     how the bake ends once the lock is released
     """
@@ -79,7 +79,7 @@ def wait(state: ProtocolState) -> ProtocolState:
 
 
 def tag_step(state: ProtocolState, ami: str) -> Step:
-    """Returns the step that leads to the digest on our AMI: with a lock, it is recorded first."""
+    """Returns the next step before our AMI gets the digest: with a lock, record the AMI on it first."""
     return Finish(None, ami) if state.lock is None else RecordVerified(state.lock, ami)
 
 
@@ -110,7 +110,7 @@ def lose(state: ProtocolState) -> ProtocolState:
 
 
 def end(state: ProtocolState, ending: Ending, ami: str | None = None) -> ProtocolState:
-    """Ends; a lock is released first, and kept for its records after a failure."""
+    """Ends, after releasing the lock. After a failure, the expired lock is kept for its records."""
     if state.lock is None:
         return ProtocolState(step=End(ending, ami))
     keep = state.recorded and ending in (Ending.FAILED, Ending.CHANGED)

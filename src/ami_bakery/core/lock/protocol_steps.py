@@ -51,7 +51,7 @@ class ReadLock:
 
 @dataclass(frozen=True, slots=True)
 class BreakLock:
-    """Delete this lock, and no other. Results: DONE, UNANSWERED, DENIED, FAILED."""
+    """Delete the lock with this id. Results: DONE, UNANSWERED, DENIED, FAILED."""
 
     lock: str
 
@@ -83,8 +83,10 @@ class CheckInherited:
 class AbandonInherited:
     """Tag unfinished AMIs as abandoned if their names conflict with the bake.
 
-    The call includes our lock, so it does nothing if the lock is past_locks. If there are any, the settling time passes
-    first; an AMI that turns out to be finished is the result. Results: `AmisAbandoned`, `LookupResult`, LOST, FAILED.
+    The same call tags our lock, so it changes nothing if the lock is lost. If there are such AMIs, wait for the
+    settling time first, because one of them may turn out to be finished: then it is the result.
+
+    Results: `AmisAbandoned`, `LookupResult`, LOST, FAILED.
     """
 
     lock: str | None
@@ -121,7 +123,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Deregister our AMI because another one is the answer. Results: DONE, UNANSWERED, DENIED, FAILED."""
+    """Deregister our AMI, because another run's AMI is used. Results: DONE, UNANSWERED, DENIED, FAILED."""
 
     ami: str
 
@@ -195,7 +197,7 @@ class LockSeen:
 
 @dataclass(frozen=True, slots=True)
 class LockNotVisible:
-    """No lock is visible. `overdue`: its name is still refused after longer than a lock can be invisible."""
+    """No lock is visible. `overdue`: its name has been refused for longer than a lock can be invisible."""
 
     overdue: bool = False
 
@@ -215,7 +217,7 @@ class AmisAbandoned:
 
 @dataclass(frozen=True, slots=True)
 class Baked:
-    """A verified AMI. `finished`: the template itself has written the digest, which is valid in drop-in mode."""
+    """A verified AMI. `finished`: in drop-in mode, the template itself has written the digest."""
 
     ami: str
     finished: bool = False

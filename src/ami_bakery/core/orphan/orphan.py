@@ -61,11 +61,12 @@ _LEGACY_DIGEST = 40
 
 
 class Orphan(Frozen):
-    """A resource that a dead run has, or may have, left in EC2.
+    """A resource of a run that is dead, or may be dead.
 
     image  empty if unknown
     began  when it was created, or when its run started; None if unknown
-    sure   whether its run is certainly dead, and nobody needs the resource
+    why    the reason, as a clause
+    sure   whether its run is certainly dead, and no later run needs the resource
     """
 
     resource: Resource
@@ -111,7 +112,7 @@ def index_runs(locks: Iterable[SeenLock], images: Mapping[str, str]) -> RunIndex
 
 
 def candidates(tagged: Mapping[str, Mapping[str, str]], runs: RunIndex) -> Iterator[str]:
-    """Yields the ids to examine: without finished resources and those of live runs."""
+    """Yields the ids to examine: all except locks, finished resources, and resources of live runs."""
     for identifier, tags in tagged.items():
         if LOCK_TAG not in tags and not _is_finished(tags) and not _is_alive(tags, runs):
             yield identifier
@@ -122,14 +123,17 @@ def _is_alive(tags: Mapping[str, str], runs: RunIndex) -> bool:
 
 
 def _is_finished(tags: Mapping[str, str]) -> bool:
-    """Whether a tag says that an AMI (or its snapshot) is finished. The original's checksum is valid at once."""
+    """Whether the tags say that an AMI (or its snapshot) is finished.
+
+    A checksum of the original bakery is enough; a digest also needs the format tag.
+    """
     return bool(tags.get(FORMAT_TAG)) or len(tags.get(DIGEST_TAG, "")) == _LEGACY_DIGEST
 
 
 def classify(resource: Resource, runs: RunIndex, now: datetime, *, recorded_run: str = "") -> Orphan | None:
     """Returns the orphan, or None if the resource is not orphaned.
 
-    recorded_run  the run by a lock's records, for resources without a run tag
+    recorded_run  the run according to a lock's records, for a resource without a run tag
     """
     run = resource.tags.get(RUN_TAG, "") or recorded_run
     if _is_finished(resource.tags) or _is_alive(resource.tags, runs) or {run, _key(resource)} & runs.alive:
@@ -173,14 +177,17 @@ def _expiry(lock: SeenLock) -> tuple[str, bool]:
 
 
 def _is_created_by_packer(resource: Resource) -> bool:
-    """Whether Packer created a resource with only a digest tag, which users may put on their own resources."""
+    """Whether Packer created a resource that has no run. A digest tag is no proof: users may copy it to their own."""
     if resource.kind is ResourceKind.INSTANCE:
         return any(name.startswith("packer_") for name in resource.uses)
     return resource.kind is ResourceKind.AMI or resource.name.startswith("packer_")
 
 
 def _is_proven(resource: Resource) -> bool:
-    """Whether more than a tag, which may have been copied, proves it: an instance in use must not be removed."""
+    """Whether more than a tag shows that a run created the resource.
+
+    Users may copy tags to their own resources, such as an instance in use, which must not be removed.
+    """
     if resource.kind is ResourceKind.INSTANCE:
         return any(name.startswith("packer_") for name in resource.uses)
     if resource.kind is ResourceKind.AMI:
