@@ -342,8 +342,9 @@ class Baker:
     ) -> dict[str, Ami] | None:
         """Writes the digest on the AMI of the home region. After that, missing regions need only copies.
 
-        tag  tags the AMI and the lock in one call; returns False, and writes nothing, if the lock is lost. `finish` then
-             returns None
+        Returns None if the lock is lost.
+
+        tag  tags the AMI and the lock in one call; returns False, and writes nothing, if the lock is lost
         """
         self.waiter.step("tagging the AMI")
         home = amis[self.planned.plan.regions[0]]
