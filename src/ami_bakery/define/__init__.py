@@ -1,1 +1,1 @@
-"""Computes the digest of images from configuration, template, files and source AMI."""
+"""Computes the digests of images from configuration, templates, files and source AMIs."""

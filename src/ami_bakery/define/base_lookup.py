@@ -1,4 +1,4 @@
-"""Looks up source AMIs in EC2 and SSM: each filter and parameter once in a run, all concurrently."""
+"""Looks up source AMIs in EC2 and SSM, concurrently, each query once a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class NewestAmi(Frozen):
-    """A query for the newest available AMI of these owners that matches. `written`: see `SourceAmiFilter`."""
+    """A query for the newest available AMI that matches the filters. `written`: see `SourceAmiFilter`."""
 
     region: str
     owners: tuple[str, ...]
@@ -80,7 +80,7 @@ def query_of_filter(ami_filter: SourceAmiFilter, region: str, packer: Packer) ->
 
 
 def ask(ports: Ports, queries: Iterable[BaseQuery]) -> Mapping[BaseQuery, BaseResult]:
-    """Returns the result of each query. An error is a result, too: it only affects the images with that source AMI."""
+    """Returns the result of each query. An error is a result, because it affects only images with that source AMI."""
     distinct = dict.fromkeys(queries)
     filters = [query for query in distinct if isinstance(query, NewestAmi)]
     names: dict[str, list[str]] = {}

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from ami_bakery.template.facts import TemplateFacts
 
 _Inputs: TypeAlias = "tuple[TemplateFacts, Inventory | Iterator[Entry]] | None"
-"""The facts of a template, and its inputs, kept or still to be hashed; None for the drop-in mode."""
+"""The facts of a template, and its inputs: kept, or still to be hashed. None in drop-in mode."""
 _AHEAD = 4096
-"""The most inputs that are hashed and kept while the source AMI is looked up."""
+"""Maximum number of inputs that are hashed and kept while the source AMI is looked up."""
 
 
 def define_many(
@@ -37,10 +37,10 @@ def define_many(
     *,
     kept: bool = True,
 ) -> list[ImageDefinition]:
-    """Defines images. All templates are read first; then all source AMIs are looked up while inputs are hashed.
+    """Defines images. Reads all templates first; then looks up all source AMIs while it hashes inputs.
 
-    parents   the AMI of each parent image; None if it is still to be built
-    failures  receives the error of each image that cannot be defined; None: the first error is raised
+    parents   the AMI of each parent image; None if it must be built first
+    failures  receives the error of each image that cannot be defined; None: raise the first error
     kept      whether the definitions keep their inputs
     """
     resolver.warm_up_tools(names)
@@ -89,7 +89,7 @@ def _inputs_while_asking(
     read   the facts of each template
     stack  closes files that are still open
 
-    If the inputs of a single image are not kept, they are hashed until the queries are answered.
+    For a single image whose inputs are not kept, hashes inputs until the queries are answered.
     """
     inputs: dict[str, _Inputs] = {}
     with in_background(partial(resolver.prefetch, questions)) if questions else nullcontext() as asking:
@@ -152,13 +152,13 @@ def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
 
 
 def _wrong_at(resolver: Resolver, image: ImageConfig, line: int, wrong: str, todo: str) -> ConfigError:
-    """The error for a line of bakery.toml."""
+    """Returns the error for a line of bakery.toml."""
     location = SourceLocation(file=resolver.config.file, line=line)
     return ConfigError(f"planning image {image.name} ({location})", wrong, todo, marks=(location.mark(wrong),))
 
 
 def check_region_names(resolver: Resolver, image: ImageConfig, facts: TemplateFacts | None) -> None:
-    """Raises for an unknown region, with its line, without a call to it."""
+    """Raises for an unknown region, with its line. Calls no region."""
     named = tuple(_named_regions(resolver, image, facts))
     if all(region in REGIONS for region, _ in named):
         return
@@ -212,7 +212,7 @@ def _check_owners(resolver: Resolver, image: ImageConfig) -> None:
 
 
 def _check_template_regions(resolver: Resolver, image: ImageConfig, facts: TemplateFacts) -> None:
-    """Raises if the template builds in a region that has a KMS key for copies: there would be two AMIs."""
+    """Raises if the template builds in a region that has a KMS key for copies, which would need a second AMI."""
     home = resolver.region_of(image)
     for builder in facts.builders:
         twice = [region for region in builder.ami_regions if region != home and image.kms_keys.of(region)]

@@ -31,7 +31,7 @@ def is_asked_for(environment: Mapping[str, str]) -> bool:
 
 
 def drop_in_config(environment: Mapping[str, str], folder: str) -> Config:
-    """Returns the configuration of drop-in mode, with one image. `folder`: the current one, for relative paths."""
+    """Returns the configuration of drop-in mode, with one image. Relative paths start at `folder`."""
     template = environment[TEMPLATE_VARIABLE].strip()
     text = environment.get(FOLDERS_VARIABLE, "")
     folders, _ = parse_folders(text)
@@ -61,7 +61,7 @@ class Unseen:
 
 
 def covered_files(tree: SourceTree, folders: tuple[str, ...], unseen: Unseen | None = None) -> Iterator[str]:
-    """Yields the files that the checksum covers, sorted; each is the given folder joined with the path within.
+    """Yields the files that the checksum covers, sorted. Each path starts with the given folder.
 
     As in Python's os.walk, a link to a file is a file, and a link to a folder is not followed. Unlike os.walk, a folder
     that is missing or cannot be read is an error: its files would not be covered.
@@ -120,7 +120,7 @@ def _leads_to_file(tree: SourceTree, child: TreeEntry) -> bool:
 def drop_in_checksum(
     tree: SourceTree, image: ImageConfig, unseen: Unseen | None = None, progress: Progress | None = None
 ) -> Digest:
-    """Computes the checksum. Raises `SourceError` for empty folders: all of them would have the same checksum."""
+    """Computes the checksum. Raises `SourceError` if there are no files: all such images would have one checksum."""
     paths = covered_files(tree, image.inputs or (), unseen)
     first = next(paths, None)
     if first is None:
@@ -153,7 +153,7 @@ def unseen_in(tree: SourceTree, image: ImageConfig) -> Unseen:
 
 
 def warnings(tree: SourceTree, image: ImageConfig, environment: Mapping[str, str], unseen: Unseen) -> Iterator[str]:
-    """Yields warnings about what the checksum does not cover: in these folders, then in general."""
+    """Yields warnings about things that the checksum does not cover: first in these folders, then in general."""
     _, empty = parse_folders(environment.get(FOLDERS_VARIABLE, ""))
     if empty:
         yield f"{FOLDERS_VARIABLE} has an empty entry, which adds nothing to the checksum"

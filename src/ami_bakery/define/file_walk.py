@@ -27,8 +27,9 @@ _GLOB = re.compile(r"[*?\[]")
 class NamedBy(Frozen):
     """An input path, and the line that names it.
 
-    declared  it is in bakery.toml, so it may be a glob
-    guessed   it is an argument of a local command; `ignore` applies to it
+    required  whether a missing path is an error
+    declared  whether it is in bakery.toml, so that it may be a glob
+    guessed   whether it is an argument of a local command, so that `ignore` applies to it
     written   the text that a message shows instead of the path; empty if it may show the path
     """
 
@@ -43,9 +44,9 @@ class NamedBy(Frozen):
 class _Ignore:
     """The paths that the walk of one origin excludes.
 
-    The image's `ignore` applies to folders in bakery.toml and to arguments of local commands, not to uploads: Packer
-    uploads complete folders. Patterns that match the origin itself do not apply, nor do names of version-control
-    folders above it: the origin was named explicitly.
+    The image's `ignore` applies to folders in bakery.toml and to arguments of local commands. It does not apply to
+    uploads, because Packer uploads complete folders. Patterns that match the origin itself do not apply, because it was
+    named explicitly. Nor do the names of version-control folders above it.
     """
 
     def __init__(self, origin: NamedBy, path: str, patterns: Iterable[str], config_file: str) -> None:
@@ -55,7 +56,7 @@ class _Ignore:
         elif origin.guessed:
             own = list(patterns)
         self._spec = _spec(own) if own else None
-        # The image's settings in bakery.toml are in the digest anyway; the rest of the file is about other images.
+        # The digest contains the image's settings anyway, and the rest of bakery.toml is about other images.
         is_chosen = origin.declared or origin.guessed
         self._config_file = config_file if is_chosen and path != config_file else None
 
@@ -69,7 +70,7 @@ class _Ignore:
         )
 
     def matches(self, path: str, *, folder: bool) -> bool:
-        """Whether an entry below the origin is excluded. Its parent folders are not excluded."""
+        """Whether an entry below the origin is excluded. Its parent folders must not be excluded."""
         if path.endswith(VERSION_CONTROL) and path.rpartition("/")[2] in VERSION_CONTROL:
             return True
         if path == self._config_file:
@@ -138,7 +139,7 @@ class FileWalk:
         except SourceError as error:
             written = self.origin.written
             if written:
-                # Not `from`: a report of a bug would show it.
+                # Not `from error`: a bug report would show the path, which `written` hides.
                 raise error_at(
                     self.origin.location, SourceError(f"looking for {written}", error.wrong, error.todo)
                 ) from None
@@ -295,7 +296,7 @@ def _path_as_bytes(entry: TreeEntry) -> bytes:
 
 
 def error_at(location: SourceLocation, error: SourceError) -> SourceError:
-    """The same failure, with the place that names what could not be had."""
+    """Returns the error with the line that names the path."""
     doing = f"{error.doing} (named at {location})"
     return SourceError(doing, error.wrong, error.todo, marks=(location.mark(str(error)),))
 

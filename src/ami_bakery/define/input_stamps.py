@@ -28,7 +28,7 @@ def take_stamps(
     *,
     busy: Iterable[str] = (),
 ) -> Stamps:
-    """Raises `SourceError` if an input is missing or cannot be read.
+    """Reads the stamps. Raises `SourceError` if an input is missing or cannot be read.
 
     busy  more folders that Packer writes into, relative to the root
     """
@@ -58,7 +58,7 @@ def take_stamps(
 def _listed(
     tree: SourceTree, image: ImageConfig, facts: TemplateFacts, walks: Sequence[FileWalk]
 ) -> dict[str, frozenset[str]]:
-    """Returns the folders that are listed, by real path, with the names that are excluded.
+    """Returns the folders whose entries are inputs, by real path, with the names that are excluded.
 
     Packer also lists the folder of a folder build, and ignores files that are not templates.
     """

@@ -1,8 +1,8 @@
-"""From an image's definition to every file that it is made of, and which line of which file names it.
+"""Lists the input files of an image, each with the lines that name it.
 
-Inputs come from two locations: what `bakery.toml` declares, and what the template itself makes Packer read. Folders are
-walked, links are recorded and what they lead to is recorded under the link's own path, since that is what Packer
-uploads. What cannot be hashed truly (missing, unreadable, a pipe, a link in a circle) stops the program.
+Inputs come from two sources: `bakery.toml` declares some, and Packer reads others because the template names them. All
+files in a folder are inputs. A link is an input; its target's content is an input under the link's own path, because
+Packer uploads it there. An input that cannot be hashed (missing, unreadable, a pipe, a circular link) is an error.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PACKERS_OUTPUTS = ("packer_cache", "crash.log", "packer-manifest.json")
 """Files that Packer and its manifest post-processor write into the working directory."""
 OUR_OUTPUT = ".ami_id.json"
-"""What the drop-in writes beside the template."""
+"""The file that drop-in mode writes into the template's folder."""
 
 
 class Inventory(Frozen):
@@ -40,7 +40,7 @@ class Inventory(Frozen):
 
 
 def template_folder(tree: SourceTree, template: str) -> str:
-    """The folder of a template, relative to the root. A folder of HCL2 files is its own folder."""
+    """Returns the template's folder, relative to the root. A folder of HCL2 files is its own folder."""
     path = tree.relative(template)
     entry = tree.entry(path, follow=True)
     if entry is not None and entry.kind is FileKind.FOLDER:
@@ -73,7 +73,7 @@ def stream(
     home: str = "",
     progress: Progress | None = None,
 ) -> Iterator[tuple[Entry, tuple[SourceLocation, ...]]]:
-    """Yields each input with the lines that name it, in the manifest's order, without keeping them in memory.
+    """Yields each input with the lines that name it, in the manifest's order. Keeps no inputs in memory.
 
     Raises `SourceError` with the line that names the path.
 
@@ -178,7 +178,7 @@ def _hashed(
 def would_be_input(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, path: str) -> bool:
     """Whether a file written to `path` would be an input, so that writing it changes the digest.
 
-    The real path decides: a link may lead there, too.
+    Compares real paths, because an input may be a link to `path`.
     """
     outputs = _outputs(tree, image, facts, ())
     wanted = true_place(tree, tree.relative(path))

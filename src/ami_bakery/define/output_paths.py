@@ -17,7 +17,7 @@ _Pattern: TypeAlias = "tuple[str, bool, re.Pattern[str]]"
 
 
 class Written:
-    """The outputs of a bake, by real path, without those that are only written conditionally.
+    """The outputs of a bake, by real path. Outputs that are only written conditionally are not included.
 
     folders  the real paths of existing folders that the bake writes into
     """
@@ -25,7 +25,7 @@ class Written:
     def __init__(self, tree: SourceTree, outputs: Iterable[Output], files: Iterable[str]) -> None:
         """`files`: more paths that are written, relative to the root."""
         counting = [output for output in outputs if output.certainty is not Certainty.PERHAPS]
-        # A folder is not an output: it may also contain inputs.
+        # A folder is not an output, because it may also contain inputs.
         exact = {tree.relative(output.path) for output in counting if not output.pattern and not output.is_folder}
         exact = {path for path in exact if (entry := tree.entry(path)) is None or entry.kind is not FileKind.FOLDER}
         exact |= {tree.relative(path) for path in files}
@@ -89,7 +89,7 @@ def _folders_written_into(tree: SourceTree, paths: Iterable[str]) -> Iterator[st
 
 
 def true_place(tree: SourceTree, path: str) -> str | None:
-    """The real path, with all links in its folder resolved; None if the folder does not exist."""
+    """Returns the real path, with all links in its folder resolved; None if the folder does not exist."""
     folder, _, name = path.rpartition("/")
     folder = folder or ("/" if path.startswith("/") else ".")
     entry = tree.entry(folder, follow=True)

@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 
 ENFORCED = "enforced-provisioners"
 _ANSIBLE_WITH_ECDSA = (1, 9, 0)
-"""The first Packer that does not come with an Ansible plugin older than 1.1.0, which offers an ECDSA key."""
+"""The first Packer whose bundled Ansible plugin, if any, offers an ECDSA key (plugin 1.1.0 or later)."""
 _ENFORCES = (1, 15, 2)
 _SSH_VARIABLES = ("ANSIBLE_SSH_ARGS", "ANSIBLE_SSH_COMMON_ARGS", "ANSIBLE_SSH_EXTRA_ARGS")
 _ALGORITHMS = "HostKeyAlgorithms"
 
 
 def pitfalls(ports: Ports, facts: TemplateFacts, arguments: PackerArguments) -> Iterator[Finding]:
-    """Yields warnings; none if Packer is not installed. Each problem may be intended, or only exist on this machine."""
+    """Yields warnings, not errors, because each may be intended, or only concern this machine.
+
+    Yields nothing if Packer is not installed.
+    """
     try:
         version = ports.packer.version()
     except BakeryError:
@@ -92,7 +95,7 @@ def _uses_default_algorithms(ports: Ports, facts: TemplateFacts) -> bool:
 def _enforced(ports: Ports, version: str, facts: TemplateFacts, arguments: PackerArguments) -> Iterator[Finding]:
     """Warns if HCP Packer is enabled, by Packer's own rule (internal/hcp/registry/hcp.go).
 
-    Enforcement is not disabled for the user: an organization wants it, and `-skip-enforcement` needs an administrator.
+    ami-bakery does not disable enforcement: an organization wants it, and `-skip-enforcement` needs an administrator.
     """
     skipped = any(word.lstrip("-") in ("skip-enforcement", "skip-enforcement=true") for word in arguments.other)
     location = _hcp_location(ports, facts) if numbers_of(version) >= _ENFORCES and not skipped else None
@@ -108,7 +111,10 @@ def _enforced(ports: Ports, version: str, facts: TemplateFacts, arguments: Packe
 
 
 def _hcp_location(ports: Ports, facts: TemplateFacts) -> SourceLocation | None:
-    """The line that enables HCP Packer; the template's first line if the environment does. None if it is disabled."""
+    """Returns the line that enables HCP Packer; None if it is disabled.
+
+    If the environment enables it, returns the template's first line.
+    """
     environment = ports.environment
     if environment.get("HCP_PACKER_REGISTRY", "").lower() in ("off", "0"):
         return None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def check_places(tree: SourceTree, file: str, image: ImageConfig) -> None:
-    """Raises where the template, a file of variables, or the folder that Packer is to run in is not there.
+    """Raises if the template, a variable file, or Packer's working directory does not exist.
 
     file  bakery.toml
     """
@@ -43,7 +43,7 @@ _CALLED = {FileKind.FILE: "file", FileKind.FOLDER: "folder"}
 def _misplaced(
     file: str, image: ImageConfig, key: str, path: str, found: TreeEntry | None, wanted: FileKind
 ) -> ConfigError:
-    """A path of bakery.toml where there is nothing, or something of another kind."""
+    """Returns the error for a path in bakery.toml that does not exist, or is of the wrong kind."""
     wrong = f"images.{image.name}.{key}: no such {_CALLED[wanted]}: {path}"
     if found is not None:
         what = _CALLED.get(found.kind)
@@ -55,7 +55,7 @@ def _misplaced(
 
 
 def check_required(file: str, image: ImageConfig, facts: TemplateFacts) -> None:
-    """Raises for a variable that has neither a default nor a value: Packer would not build.
+    """Raises for variables that have neither a default nor a value: Packer would not build.
 
     file  bakery.toml
     """

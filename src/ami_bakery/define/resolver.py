@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 PLACEHOLDER_AMI = "ami-00000000000000000"
-"""A placeholder for the id of an AMI that is still to be built, for Packer and the template reader only."""
+"""A placeholder for the id of an AMI that is not built yet. Only for Packer and the template reader."""
 
 
 class ImageDefinition(Frozen):
@@ -58,7 +58,7 @@ class ImageDefinition(Frozen):
     digest    None if it is unknown because the parent image `awaits` must be built first
     manifest  None in drop-in mode, whose checksum only covers files
     base      (builder, AMI id), as in the manifest
-    unseen    warnings about what the digest does not cover
+    unseen    warnings about things that the digest does not cover
     """
 
     image: ImageConfig
@@ -116,30 +116,33 @@ class Resolver(Frozen):
         return image.regions or (self.ports.ec2.default_region(),)
 
     def region_of(self, image: ImageConfig) -> str:
-        """The build region."""
+        """Returns the build region."""
         return self.regions_of(image)[0]
 
     def kms_keys(self, image: ImageConfig) -> dict[str, str]:
-        """The KMS keys of copies, by region. In the build region, the template decides."""
+        """Returns the KMS keys of copies, by region, without the build region, where the template sets the key."""
         keys = {region: image.kms_keys.of(region) for region in self.regions_of(image)[1:]}
         return {region: key for region, key in keys.items() if key}
 
     def workdir(self, image: ImageConfig) -> str:
-        """Relative to the root."""
+        """Returns Packer's working directory, relative to the root."""
         tree = self.ports.tree
         return tree.relative(image.workdir) if image.workdir is not None else template_folder(tree, image.template)
 
     def var_files(self, image: ImageConfig) -> tuple[str, ...]:
-        """In Packer's order, relative to the root; those after `--` are written relative to Packer's folder."""
+        """Returns the variable files in Packer's order, relative to the root.
+
+        The user writes those after `--` relative to Packer's working directory.
+        """
         tree, workdir = self.ports.tree, self.workdir(image)
         behind = (path if path.startswith("/") else f"{workdir}/{path}" for path in self.arguments.var_files)
         return tuple(tree.relative(path) for path in (*image.var_files, *behind))
 
     def template_argument(self, image: ImageConfig) -> str:
-        """The template's path in Packer's arguments.
+        """Returns the template's path for Packer's command line.
 
-        It is relative to Packer's working directory, because `path.root` gets this text; the template reader relies on
-        it. In drop-in mode it is absolute, as in the original.
+        It is relative to Packer's working directory, because Packer sets `path.root` to this text, and the template
+        reader relies on that. In drop-in mode it is absolute, as in the original.
         """
         tree = self.ports.tree
         path = tree.relative(image.template)
@@ -150,7 +153,7 @@ class Resolver(Frozen):
     def facts(self, image: ImageConfig, handed: Mapping[str, str] | None = None) -> TemplateFacts:
         """Reads the template with the variables that Packer will get.
 
-        handed  known values of the variables that ami-bakery passes; the others are treated as unknown
+        handed  known values of variables that ami-bakery passes; its other variables are unknown
         """
         configured = self.regions or image.regions
         if configured:
@@ -163,7 +166,7 @@ class Resolver(Frozen):
         return facts
 
     def _default_region(self, image: ImageConfig) -> str | None:
-        """The default region, which is in the AWS configuration; only read if the template uses it."""
+        """Returns the default region of the AWS configuration. Reads it only if the template uses it."""
         try:
             return self.region_of(image)
         except UsageError:
@@ -212,7 +215,7 @@ class Resolver(Frozen):
         return replace(made, files={**made.files, **{path: stamp for path, stamp in programs if stamp is not None}})
 
     def _plugin_programs(self, image: ImageConfig, facts: TemplateFacts) -> tuple[str, ...]:
-        """The plugins whose checksums are in the digest."""
+        """Returns the programs of the plugins whose checksums are in the digest."""
         if image.scheme is Scheme.SHA1 or "plugin-versions" in image.digest_exclude:
             return ()
         workdir = self.ports.tree.absolute(self.workdir(image))
@@ -222,7 +225,7 @@ class Resolver(Frozen):
     def entries(
         self, image: ImageConfig, facts: TemplateFacts, stack: ExitStack, at_once: Callable[[int], bool]
     ) -> Iterator[Entry]:
-        """Yields the inputs for a digest, without keeping them, except those that are hashed immediately.
+        """Yields the inputs for a digest. Keeps only those in memory that are hashed immediately.
 
         stack    closes files that are still open
         at_once  called with the number of hashed inputs; returns whether to hash one more immediately
@@ -267,7 +270,7 @@ class Resolver(Frozen):
                 raise self._with_folder_advice(image, error) from error
 
     def _missing_submodule(self, image: ImageConfig, error: BakeryError) -> str | None:
-        """The submodule that is not checked out and would contain the missing file of `error`."""
+        """Returns the submodule that is not checked out and would contain the missing file of `error`, if any."""
         tree = self.ports.tree
         declared = {tree.relative(path) for path in image.inputs or ()}
         missing = map(tree.relative, self.ports.git.missing_submodules(self.config.root))
@@ -325,7 +328,7 @@ class Resolver(Frozen):
         return would_be_input(self.ports.tree, image, self.config.file, self.facts(image), path)
 
     def _written(self, image: ImageConfig) -> tuple[str, ...]:
-        """Packer's log file if the environment enables it; it is not an input."""
+        """Returns Packer's log file if the environment enables it. It is not an input."""
         log = self.ports.environment.get("PACKER_LOG_PATH", "")
         return (log if log.startswith("/") else f"{self.workdir(image)}/{log}",) if log else ()
 
@@ -337,8 +340,8 @@ class Resolver(Frozen):
     ) -> ImageDefinition:
         """Defines an image.
 
-        parents  the AMI of each parent image; None if it is still to be built
-        inputs   the result of `inputs` or `entries`, if it exists already; entries are not kept in memory
+        parents  the AMI of each parent image; None if it must be built first
+        inputs   the result of `inputs` or `entries`, if it is known already; entries are not kept in memory
         """
         if image.scheme is Scheme.SHA1:
             unseen = Unseen()
@@ -372,7 +375,7 @@ class Resolver(Frozen):
         base: tuple[tuple[str, str], ...],
         tools: tuple[tuple[str, ...], ...] | None = None,
     ) -> Manifest:
-        """Creates the manifest. `tools`: if they are known; None: Packer is asked."""
+        """Creates the manifest. `tools`: Packer's version and plugins, if known; None: query Packer."""
         without = frozenset(image.digest_exclude)
         selected = "selection" not in without
         return Manifest(
@@ -398,7 +401,7 @@ class Resolver(Frozen):
         return replace(self, _answers={})
 
     def warm_up_tools(self, names: Iterable[str]) -> None:
-        """Starts to query Packer's version and plugins in the background, if these images' digests have them."""
+        """Starts to query Packer's version and plugins in the background, if these images' digests cover them."""
         images = [image for image in map(self.image, names) if image.scheme is Scheme.SHA256]
         plugins = any("plugin-versions" not in image.digest_exclude for image in images)
         if plugins or any("packer-version" not in image.digest_exclude for image in images):
@@ -441,7 +444,7 @@ class Resolver(Frozen):
         return tuple(sorted({**handed, **own}.items()))
 
     def _environment(self, image: ImageConfig, facts: TemplateFacts) -> tuple[tuple[str, str | None], ...]:
-        """Returns declared environment variables and those that the template reads; None if unset."""
+        """Returns the values of declared variables and of those that the template reads; None if unset."""
         read = {name for name, _ in facts.environment if why_not_hashed(name, facts) is None}
         values = self.ports.environment
         return tuple(
@@ -481,7 +484,10 @@ class Resolver(Frozen):
                 assert_never(image.base)
 
     def _answer(self, question: BaseQuery, location: SourceLocation) -> tuple[str, ...]:
-        """The ids of the newest AMIs; several if they were created in the same second. `location`: of the query."""
+        """Returns the ids of the newest AMIs; several if they were created in the same second.
+
+        location  the line with the query
+        """
         self.prefetch([question])
         match self._answers[question]:
             case str(ami):

@@ -77,7 +77,7 @@ def better_folder(
 
 
 def _missing(tree: SourceTree, read: Callable[[str], TemplateFacts], workdir: str) -> frozenset[str] | None:
-    """The required paths that do not exist; None if the template cannot be read with this working directory."""
+    """Returns the missing required paths; None if the template cannot be read with this working directory."""
     try:
         references = read(workdir).references
         return frozenset(

@@ -1,1 +1,1 @@
-"""Plans: from digests and the AMIs found to actions with reasons."""
+"""Makes plans: actions and reasons, from digests and existing AMIs."""

@@ -26,8 +26,8 @@ _SHOWN = 3
 def changes_since(resolver: Resolver, definition: ImageDefinition, ami: Ami) -> tuple[Change, ...]:
     """Returns the changes since `ami`, an AMI of the same image with another digest; none without a components tag.
 
-    If git does not have the old state (the AMI has no commit, the commit is not here, the work tree was dirty), one of
-    the changes says so. If the parent must be built first, all changes but that of the source AMI are returned.
+    If git does not have the old state, one of the changes says so: the AMI has no commit, the commit is not in this
+    clone, or the work tree was dirty. If the parent must be built first, a change of the source AMI is not included.
     """
     tagged = parse_components(ami.tags.get(COMPONENTS_TAG, ""))
     awaits_base = definition.awaits is not None
@@ -52,7 +52,7 @@ def changes_since(resolver: Resolver, definition: ImageDefinition, ami: Ami) -> 
 def _caveats(
     ami: Ami, commit: str, dirty: bool, tagged: Mapping[ManifestPart, str], past: _Past | None, refusal: str
 ) -> Iterator[Change]:
-    """Yields what git does not have of the AMI's definition. `refusal`: why git does not work at all."""
+    """Yields the parts of the AMI's definition that git does not have. `refusal`: why git does not work at all."""
     unknown = "the detailed changes are unknown"
     if refusal:
         yield Change(kind="git-refused", subject=commit or ami.id, detail=f"{unknown}: {refusal}")
@@ -105,7 +105,7 @@ def _tool(name: str, version: str, sha256: str = "") -> str:
 class _Past(Frozen):
     """A definition at a git revision.
 
-    unheld     inputs that git does not have: the current files are used
+    unheld     inputs that git does not have; the current files are used instead
     undecided  inputs that differ, perhaps only because a git filter applies to them
     """
 
@@ -139,7 +139,7 @@ def _past_definition(resolver: Resolver, definition: ImageDefinition, revision: 
 
 
 def commit_of(resolver: Resolver, definition: ImageDefinition) -> str:
-    """The commit that an image is built from; empty if git does not have one.
+    """Returns the commit that an image is built from; empty if there is none.
 
     It ends in `+dirty` if the image's definition differs from the commit's. Other changes in the work tree do not
     matter.
@@ -196,7 +196,7 @@ def changed_since(resolver: Resolver, names: Iterable[str], revision: str) -> tu
 
 
 def _resolver_at(resolver: Resolver, tree: RevisionTree) -> Resolver | None:
-    """A resolver for the files of a revision; None if its configuration cannot be read."""
+    """Returns a resolver for the files of a revision; None if its configuration cannot be read."""
     config = resolver.config
     try:
         if all(image.scheme is Scheme.SHA256 for image in config.images):
@@ -223,7 +223,7 @@ def _differs(now: Resolver, then: Resolver, tree: RevisionTree, name: str) -> bo
 
 
 def _as_written(resolver: Resolver, image: ImageConfig) -> Manifest:
-    """The manifest without the parts that are not in files: the source AMI's id and the tools."""
+    """Returns the manifest without parts that are not in files: the source AMI's id and the tools."""
     facts, inventory = resolver.inputs(image)
     return _without_folders(resolver.manifest(image, facts, inventory, base=(), tools=()))
 
@@ -242,7 +242,7 @@ def _as_checked_out(then: Manifest, now: Manifest, tree: RevisionTree) -> Manife
 
 
 def _differing(then: Manifest, now: Manifest) -> list[str]:
-    """The files in both manifests whose content differs."""
+    """Returns the files that are in both manifests with different content."""
     today = {entry.path: entry.sha256 for entry in now.entries}
     return [
         entry.path
@@ -252,7 +252,7 @@ def _differing(then: Manifest, now: Manifest) -> list[str]:
 
 
 def _checksum_differs(now: Resolver, image: ImageConfig, tree: RevisionTree) -> bool:
-    """Compares the files of the drop-in mode, in the order of the checksum."""
+    """Whether the drop-in checksum differs. Compares files in the order of the checksum."""
     try:
         before, today = (drop_in_inputs(side, image).entries for side in (tree, now.ports.tree))
     except BakeryError:

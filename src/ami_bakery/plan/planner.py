@@ -51,14 +51,14 @@ def make_plans(
 ) -> tuple[Planned, ...]:
     """Plans these images and their parents, parents first.
 
-    known     parents whose AMI is already known, such as one that was just built; they are not looked up again
-    failures  receives the error of each image that cannot be planned, by name; None: the first error is raised
+    known     parents whose AMI is already known, for example just built; they are not looked up again
+    failures  receives the error of each image that cannot be planned, by name; None: raise the first error
     """
     return _explained(resolver, _plans(resolver, names, forced=forced, known=known or {}, failures=failures))
 
 
 def replan(resolver: Resolver, planned: Planned, *, forced: frozenset[str], known: Mapping[str, Ami | None]) -> Planned:
-    """Defines and plans an image again. If it is still to be built with the same digest, it keeps its reasons."""
+    """Defines and plans an image again. Keeps the reasons if it must still be built with the same digest."""
     (new,) = _plans(resolver, [planned.plan.image], forced=forced, known=known)
     before, now = planned.plan, new.plan
     if before.action is now.action is Action.BAKE and before.digest == now.digest:
@@ -98,7 +98,7 @@ def _plans(
 
 
 def with_locks(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ...]:
-    """Turns plans into `wait` if another runner is building the image. One call for each region."""
+    """Changes plans to `wait` if another runner is building the image. One call for each region."""
     locked_digests: dict[str, set[str]] = {}
     for planned in plans:
         if planned.plan.digest is not None and planned.plan.may_be_locked:
@@ -127,7 +127,7 @@ def _lock_key(plan: ImagePlan) -> tuple[str, str]:
 
 
 def warn_of_unseen(resolver: Resolver, plans: Iterable[Planned]) -> None:
-    """Warns of everything that the digests do not cover."""
+    """Warns of things that the digests do not cover."""
     for planned in plans:
         for message in planned.definition.unseen:
             resolver.ports.reporter.warn(message)
@@ -142,7 +142,7 @@ def warn_of_unseen(resolver: Resolver, plans: Iterable[Planned]) -> None:
 
 
 def _warn_of_pitfalls(resolver: Resolver, planned: Planned) -> None:
-    """Warns of known problems of a build; if there is no build, only of what the digest does not cover."""
+    """Warns of known problems of a build. Without a build, warns only of things that the digest does not cover."""
     facts, action = planned.definition.facts, planned.plan.action
     if facts is None or planned.definition.image.scheme is Scheme.SHA1:
         return
@@ -180,14 +180,14 @@ def define_all(resolver: Resolver, names: Iterable[str], *, kept: bool = True) -
 
 
 def of_images(resolver: Resolver, names: Mapping[tuple[str, tuple[str, ...]], Iterable[str]]) -> list[Ami]:
-    """Returns all AMIs of these images, given by region and owners: one call for each, all concurrently."""
+    """Returns all AMIs of these images. One concurrent call for each region and set of owners (the keys of `names`)."""
     of_images = resolver.ports.ec2.find_by_image
     calls = [partial(of_images, region, sorted(images), owners) for (region, owners), images in sorted(names.items())]
     return [ami for amis in run_all(calls) for ami in amis]
 
 
 def _final_ami(planned: Planned) -> Ami | None:
-    """The AMI in the build region that children start from; None if it is still to be built."""
+    """Returns the AMI in the build region, which children start from; None if it must be built first."""
     if planned.plan.action not in (Action.REUSE, Action.COPY):
         return None
     return planned.plan.amis.get(planned.plan.regions[0])
@@ -205,7 +205,7 @@ def _decide(
     forced: frozenset[str],
     copied: frozenset[str] = frozenset(),
 ) -> list[Planned]:
-    """Looks up the digests and decides. `copied`: images whose AMI exists but is still to be copied."""
+    """Looks up the digests and decides. `copied`: images whose AMI exists, but needs copies."""
     found = _look_up(resolver, definitions)
     now = resolver.ports.clock.now()
     plans = []
@@ -229,7 +229,7 @@ def _decide(
 
 
 def _regions_of(resolver: Resolver, definition: ImageDefinition) -> tuple[str, ...]:
-    """The configured regions, and those to which the template itself copies the AMI."""
+    """Returns the configured regions, and those to which the template itself copies the AMI."""
     return tuple(dict.fromkeys((*resolver.regions_of(definition.image), *definition.regions_of_template)))
 
 
@@ -258,7 +258,7 @@ def _check_plans(
     """Yields the plans that can be carried out, with their source AMIs verified. `failures`: see `make_plans`."""
     for planned in plans:
         with collect_failures(failures, planned.plan.image):
-            # The account is first: in another account, other AMIs exist.
+            # First the account, because another account has other AMIs.
             _check_account(resolver, planned)
             _check_tags(planned)
             if _builds_from_id(planned):
@@ -268,7 +268,7 @@ def _check_plans(
 
 
 def _verify_bases(resolver: Resolver, planned: Planned, bases: _Amis) -> Planned:
-    """Turns a plan to reuse an AMI into one to build it, if its source AMI is missing or deprecated."""
+    """Changes a plan from reuse to build if the source AMI is missing or deprecated."""
     ids = _base_ids(planned)
     existing = {base: ami for base in ids if (ami := bases.get((planned.plan.regions[0], base))) is not None}
     return replace(planned, plan=verify_bases(planned.plan, ids, existing, now=resolver.ports.clock.now()))
@@ -343,7 +343,7 @@ def _check_bases_exist(resolver: Resolver, planned: Planned, bases: _Amis) -> No
 def missing_base_error(
     image: str, region: str, missing: Iterable[str], named_by: Sequence[SourceLocation] = ()
 ) -> AwsError:
-    """The error for source AMIs that EC2 does not have. `named_by`: the lines that name them."""
+    """Returns the error for source AMIs that EC2 does not have. `named_by`: the lines that name them."""
     doing = f"looking for the source AMI of image {image} in {region}"
     wrong = f"{', '.join(missing)} does not exist, or is not shared with this account"
     return AwsError(
@@ -414,7 +414,7 @@ def _explain(
     snapshots: Mapping[tuple[str, str], tuple[str, ...]],
     now: datetime,
 ) -> Planned:
-    """`amis`: those of several images, in their build regions."""
+    """Adds the changes to one plan. `amis`: the AMIs of several images, in their build regions."""
     region = planned.plan.regions[0]
     before = tuple(ami for ami in amis if ami.region == region and ami.tags.get(IMAGE_TAG) == planned.plan.image)
     previous = newest(ami for ami in before if ami.verified)

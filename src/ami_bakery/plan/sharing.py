@@ -1,4 +1,4 @@
-"""Reads the permissions of shared AMIs, and adds the steps to plans that bring them up to date."""
+"""Reads the permissions of shared AMIs, and adds the steps that update them to plans."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def read_permissions(ports: Ports, ami: Ami, desired: DesiredState) -> Permissio
 
 
 def add_steps(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ...]:
-    """Adds all steps of a bake to the plans. One call for each AMI of images that are shared, all concurrently."""
+    """Adds all steps of a bake to the plans. One concurrent call for each AMI of a shared image."""
     desired = {planned.plan.image: DesiredState.of(planned.definition.image) for planned in plans}
     stale = stale_shares(resolver, plans)
     amis = [
@@ -82,9 +82,9 @@ def add_steps(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ..
 def stale_shares(resolver: Resolver, plans: Sequence[Planned]) -> Mapping[str, tuple[Ami, ...]]:
     """Returns, by image, the AMIs whose shares must be revoked, without the image's current AMIs.
 
-    They are old AMIs, and AMIs in regions that the image no longer has. There are three sets: the current AMIs; the
-    shared AMIs in the image's regions; and the shared AMIs in other regions. The last are only looked up for images
-    that have a share to revoke in their own regions. They come first, so that an interrupted run finds them again.
+    They are older AMIs, and AMIs in regions that are not configured any more. AMIs in such regions are only looked up
+    for images that have a share to revoke in their configured regions. They are first in the result, so that the next
+    run finds them again if this one is interrupted.
     """
     desired = {
         planned.plan.image: DesiredState.of(planned.definition.image)
@@ -105,7 +105,7 @@ def stale_shares(resolver: Resolver, plans: Sequence[Planned]) -> Mapping[str, t
 
 
 def _current_amis(planned: Planned) -> tuple[Ami, ...]:
-    """The AMIs of an image that is not built again."""
+    """Returns the AMIs of an image that is not built again."""
     return tuple(planned.plan.amis.values()) if planned.plan.action in (Action.REUSE, Action.COPY) else ()
 
 
@@ -129,9 +129,9 @@ def _calls(resolver: Resolver, regions: Mapping[str, Iterable[str]]) -> dict[str
 
 
 def _shared_amis_elsewhere(resolver: Resolver, regions: Mapping[str, Sequence[str]]) -> list[Ami]:
-    """Returns the shared AMIs of these images in all regions but theirs.
+    """Returns the shared AMIs of these images in regions that are not configured for them.
 
-    A region in which access is denied is skipped with a warning: nothing could be changed there either.
+    Skips a region in which access is denied, with a warning, because nothing could be changed there either.
     """
     if not regions:
         return []

@@ -35,7 +35,7 @@ _VARIABLE = re.compile(r'(?:Unset variable|required variable not set:|Undefined 
 
 
 def placeholder_plan(resolver: Resolver, image: ImageConfig) -> Planned:
-    """A plan for an image that could not be planned, for the validation of its template."""
+    """Returns a plan for validation only, for an image that could not be planned."""
     plan = ImagePlan(
         image=image.name,
         action=Action.PENDING,
@@ -72,7 +72,10 @@ def facts_for_packer(resolver: Resolver, planned: Planned, *, digest: str | None
 
 
 def validation_findings(resolver: Resolver, planned: Planned, facts: TemplateFacts) -> tuple[Finding, ...]:
-    """Returns the errors of `packer validate`, with their lines if known; or a finding that says why it was not run."""
+    """Returns the errors of `packer validate`, with their lines if known.
+
+    If it was not run, returns a finding that says why.
+    """
     request = build_request(resolver, planned, facts)
     why_not = resolver.ports.packer.why_not_validated(request, facts)
     if why_not:
@@ -112,7 +115,7 @@ def _is_reported_by_plan(facts: TemplateFacts, issue: ValidationIssue) -> bool:
 def location_of_issue(
     resolver: Resolver, image: ImageConfig, facts: TemplateFacts, issue: ValidationIssue
 ) -> SourceLocation:
-    """The line of an issue. Packer's paths are absolute or relative to its working directory."""
+    """Returns the line of an issue. Packer's paths are absolute or relative to its working directory."""
     tree = resolver.ports.tree
     if issue.file:
         file = tree.relative(posixpath.join(tree.absolute(resolver.workdir(image)), issue.file))
@@ -137,9 +140,9 @@ def location_of_issue(
 
 
 def _only_line_with(resolver: Resolver, facts: TemplateFacts, message: str) -> SourceLocation | None:
-    """The only line of a JSON template that contains a word from Packer's message; None if there are several.
+    """Returns the only line of a JSON template with a word from Packer's message; None if there are several.
 
-    Packer gives no lines for JSON templates. The names of builders are ignored: they are less specific.
+    Packer reports no lines for JSON templates. Ignores the names of builders, which are less specific.
     """
     known = {word for builder in facts.builders for word in (builder.name, builder.type)}
     words = [word for word in _QUOTED.findall(message) if word not in known]
