@@ -14,7 +14,7 @@ class Annotation(NamedTuple):
 
 
 class BakeryError(Exception):
-    """An expected error with a message of three parts. The class tells who can fix it, and where.
+    """An expected error with a message of three parts. Its class says who can fix it, and where.
 
     doing  the operation, as a clause: ``reading bakery.toml``
     wrong  what failed, with the original message of AWS, Packer, git or the system

@@ -47,11 +47,11 @@ class RevisionTree(SourceTree, Protocol):
     def same_content(self, paths: Sequence[str]) -> frozenset[str]:
         """Returns the files whose content is certainly the same now.
 
-        Conversions of line endings and encodings, and Git LFS, are taken into account. No filter runs.
+        Considers conversions of line endings and encodings, and Git LFS. Runs no filter.
         """
 
     def undecided(self, paths: Sequence[str]) -> frozenset[str]:
-        """Returns the files that may have changed: they differ by `same_content`, and a filter applies to them."""
+        """Returns the files that may have changed: `same_content` does not include them, and they have a filter."""
 
 
 class TemplateReader(Protocol):
@@ -139,7 +139,7 @@ class Ec2(Protocol):
     ) -> tuple[Ami, ...]:
         """Returns AMIs of these owners that match EC2's filters.
 
-        By default only available AMIs, and no deprecated ones of other accounts.
+        By default, returns only available AMIs, and no deprecated AMIs of other accounts.
         """
 
     def find_by_name(self, region: str, names: Sequence[str]) -> tuple[Ami, ...]:
@@ -163,7 +163,7 @@ class Ec2(Protocol):
         """Removes these targets' access."""
 
     def copy(self, request: CopyRequest) -> str:
-        """Starts a copy and returns its id. It is pending, and has its tags from the start."""
+        """Starts a copy. Returns the id of the new AMI, which is pending, and has its tags already."""
 
 
 class TemporaryResources(Protocol):
@@ -235,7 +235,8 @@ class BuildRequest(Frozen):
     workdir           absolute path of Packer's working directory
     variables         passed with `-var`. Long values, and variables in `sensitive`, are passed in a private file.
                       Values of variables in `structured` are JSON (numbers, booleans, lists, maps)
-    definition_arguments, arguments  extra arguments: those that `packer validate` accepts too, and the others
+    definition_arguments  extra arguments that `packer validate` accepts, too
+    arguments         other extra arguments
     secrets           values to mask in Packer's output
     withheld          values to mask in Packer's output before a build
     region            the region of the AMI, for templates that read it from the environment
@@ -273,7 +274,7 @@ class Packer(Protocol):
         """
 
     def lists_in_filters(self) -> bool:
-        """Returns whether builders split filter values at commas. Raises like `version`."""
+        """Returns whether builders split filter values at commas. Raises the errors of `version`."""
 
     def plugins(
         self, image: str, template: str, workdir: str, facts: TemplateFacts, reporter: Reporter
@@ -308,7 +309,7 @@ class Packer(Protocol):
         """Returns whether `interrupt` was called."""
 
     def running_builds(self) -> Mapping[str, tuple[CreatedResource, ...]]:
-        """Returns the resources that each running build has created so far, by image."""
+        """Returns the resources that running builds have created so far, by image."""
 
     def why_not_validated(self, request: BuildRequest, facts: TemplateFacts) -> str:
         """Returns why `validate` would run a program of the definition, as a clause.
@@ -355,7 +356,7 @@ class Clock(Protocol):
         """Returns seconds, to measure durations."""
 
     def sleep(self, seconds: float) -> None:
-        """Sleeps. Raises `Stopped` if it is, or was, interrupted."""
+        """Sleeps. Raises `Stopped` if `interrupt` is called, or was called before."""
 
     def sleep_uninterrupted(self, seconds: float) -> None:
         """Sleeps, even after `interrupt`: for work that must be finished."""
@@ -399,16 +400,16 @@ class Reporter(Protocol):
 
 
 class Prompter(Protocol):
-    """Asks the user at the terminal, if there is one."""
+    """Prompts the user at the terminal, if any."""
 
     def is_interactive(self) -> bool:
         """Returns whether there is a terminal to ask on."""
 
     def confirm(self, question: str, waits: Callable[[], bool] = ..., /) -> bool:
-        """Asks, and returns whether the answer is yes. Without a terminal, or once `waits` is False, it is no."""
+        """Asks a yes-or-no question. Returns False without a terminal, or as soon as `waits` returns False."""
 
     def interrupted_again(self) -> bool:
-        """Returns whether another signal to end arrived since the last call, after the first one."""
+        """Returns whether a signal to end arrived since the last call. The first signal does not count."""
 
 
 class Ports(Frozen):

@@ -145,7 +145,7 @@ def _handled(arguments: argparse.Namespace, ci: CiLog | None) -> Iterator[_Outco
         _print_error(f"Interrupted by {interrupt or 'SIGINT'}. Finished AMIs will be reused.")
         outcome.status, outcome.at_once = INTERRUPTED, isinstance(interrupt, LeaveNow)
     except BrokenPipeError:
-        # The reader of stdout has exited: there is nobody to report to.
+        # The reader of stdout has exited, so no message can be shown.
         outcome.status = FAILED
     except MemoryError:
         outcome.status = FAILED
@@ -320,8 +320,8 @@ def _reporter(arguments: argparse.Namespace, *, debugging: bool) -> Reporter:
 def _has_a_viewer(stream: TextIO) -> bool:
     """Returns whether a user watches this stream.
 
-    Nobody watches a terminal of width 0, as `docker run -t` creates in a pipeline: its log keeps each redraw. Nobody
-    watches a terminal that a CI gives to its jobs.
+    A terminal of width 0 has no viewer: `docker run -t` creates one in a pipeline, whose log keeps each redraw. Nor has
+    the terminal of a CI job.
     """
     from ami_bakery.core.ci.annotations import is_automated
 

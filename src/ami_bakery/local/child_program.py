@@ -1,4 +1,4 @@
-"""Runs the command of `ami-bakery local`; ends it with its children if the embedded EC2 is killed.
+"""Runs the command of `ami-bakery local`; ends all its processes if the embedded EC2 is killed.
 
 Usage: ``python -I -S child_program.py CONTROL FAILURE FOLDER COMMAND...``. It must start fast, so it uses only a small
 part of the standard library.

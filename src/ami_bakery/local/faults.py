@@ -101,7 +101,7 @@ class FaultPlan:
 
     @property
     def held(self) -> int:
-        """The number of calls that are delayed or hang now. A delayed call is executed before it counts."""
+        """The number of calls that are delayed or hang now. Delayed calls are executed already."""
         return self._held
 
     def hold(self, released: threading.Event, seconds: float) -> None:
@@ -134,7 +134,7 @@ class FaultPlan:
         self.release()
 
     def next(self, action: str, region: str, agent: str) -> InjectedFault | None:
-        """Returns the fault of this call. Every fault that applies counts the call, even if another one triggers."""
+        """Returns the fault that this call triggers. All faults that apply count the call."""
         with self._lock:
             concerned = [pending for pending in self._pending if pending.fault.applies_to(action, region, agent)]
             triggered: InjectedFault | None = None
@@ -149,7 +149,7 @@ class FaultPlan:
 
 
 class _Pending:
-    """A fault with its remaining calls; `left` below zero means no limit."""
+    """A fault and its counters. `left`: how many more calls fail; below zero: no limit."""
 
     def __init__(self, fault: InjectedFault) -> None:
         self.fault = fault

@@ -82,7 +82,7 @@ class _Statement:
     resources: tuple[re.Pattern[str], ...]
     regions: frozenset[str] | None
     tags: Mapping[str, frozenset[str]]
-    """By name of a request tag: the values of which it must have one."""
+    """The allowed values of request tags, by name. The request must have all of these tags."""
     without: frozenset[str]
     """Names of tags that the request must not have."""
 

@@ -33,7 +33,7 @@ _CHILD_PROGRAM = Path(__file__).with_name("child_program.py")
 _SIGNALS_AT_ONCE = 4096
 _FOLDER_PREFIX = "ami-bakery-local-"
 _OWNER = "owner"
-"""A file that the owner of a folder locks: if it is not locked, the folder is abandoned."""
+"""A file that the owner of a folder locks. If it is not locked, the folder is abandoned."""
 _LOCKED_AFTER_SECONDS = 60
 _WELCOME = """\
 You are in a simulated AWS account (embedded EC2): nothing you do here reaches AWS or costs anything.

@@ -49,7 +49,7 @@ class LocalSettings:
     policy: str = ""
     """An IAM policy, as JSON, for the first account; empty allows everything."""
     ssh_port: int = 22
-    """The port of the instances' SSH servers. Packer uses 22 unless its template has another."""
+    """The port of the instances' SSH servers. Packer uses 22 unless the template sets another one."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -59,7 +59,7 @@ class Behaviour:
     pending_seconds: float
     page_cap: int
     lag_seconds: float = 0.0
-    """How long new AMIs and changed tags are invisible to all calls, since EC2 is eventually consistent."""
+    """How long new AMIs and changed tags are invisible to all calls, as EC2 is eventually consistent."""
     image_outcome: str = "available"
     """The state of an AMI after `pending`: `available` or `failed`."""
     terminating_seconds: float = 0.0

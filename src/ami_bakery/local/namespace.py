@@ -43,7 +43,7 @@ def entered(environment: Mapping[str, str]) -> bool:
 def command(child: Sequence[str], settings: LocalSettings, stderr: TextIO) -> list[str] | None:
     """Returns the command line that runs `child` in an embedded EC2 in a new network namespace.
 
-    Prints this on `stderr`. None if the machine does not allow network namespaces.
+    Reports the namespace on `stderr`. Returns None if the machine does not allow network namespaces.
     """
     enter = _unshare_command(settings.ssh_port)
     if enter is None:

@@ -156,7 +156,7 @@ class Certainty(StrEnum):
     LIKELY = "likely"
     """It is an input only if the template certainly names it."""
     PERHAPS = "perhaps"
-    """It is written conditionally. It remains an input."""
+    """It is written conditionally, so it is still an input."""
 
 
 class Output(Frozen):
@@ -234,7 +234,7 @@ class TemplateFacts(Frozen):
                    Packer's own SSH server with the host key algorithms that OpenSSH accepts by default
     tolerant       provisioners that may fail without failing the build: the type and location of each
     started        programs of the definition that `packer validate` would start: expression and location of each
-    secrets        the values of sensitive variables: masked wherever Packer's output is shown or stored
+    secrets        the values of sensitive variables: masked in all shown or stored output of Packer
     withheld       these, and all other values that depend on a file, the environment or a data source: masked in
                    Packer's output before a build
     """

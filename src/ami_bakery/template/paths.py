@@ -77,7 +77,7 @@ class PathResolver:
         return self._tree.link_target(path) if entry and entry.kind is FileKind.LINK else None
 
     def absolute(self, path: str) -> str:
-        """Go's `filepath.Abs`; a mark stands for the path of the checkout."""
+        """Returns Go's `filepath.Abs`, with a mark instead of the path of the checkout."""
         if path.startswith(CHECKOUT):
             inside = path[len(CHECKOUT) :].lstrip("/")
         elif posixpath.isabs(path):

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::(?P<account>\d{12}):role/.+")
 _ENVIRONMENT_FIRST = (1, 7)
-"""Packer versions before this: keys in the environment override a profile (tested with 1.6.6)."""
+"""In Packer versions before this, keys in the environment override a profile (tested with 1.6.6)."""
 _PROFILE_FIRST = (1, 16)
-"""Packer versions from this on: the profile overrides the keys (tested with 1.16.0 and the amazon plugin 1.8.2)."""
+"""From this Packer version on, a profile overrides the keys (tested with 1.16.0 and the amazon plugin 1.8.2)."""
 _NUMBERS = re.compile(r"(\d+)\.(\d+)")
 
 
@@ -56,7 +56,7 @@ class AccountFinder(Frozen):
 
     def _lookup(self, login: Login, packer: str) -> BuilderAccount:
         if login.role:
-            # The role decides, whichever credentials assume it.
+            # The role's account counts, not the account of the credentials that assume it.
             return _of_role(login.role, f"{login.named[0]} of the builder")
         if login.unknown:
             return BuilderAccount(unknown=login.unknown)

@@ -1,7 +1,7 @@
 """Explains why botocore has no credentials: the variable, profile, program or file, and the fix.
 
-botocore passes on any exception of its credential providers (`RuntimeError`, `FileNotFoundError`, `EOFError`,
-`AttributeError`). The traceback identifies the provider reliably: it is among the frames.
+botocore does not convert exceptions of its credential providers (`RuntimeError`, `FileNotFoundError`, `EOFError`,
+`AttributeError`). A frame of the traceback identifies the provider.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class CredentialOrigin(NamedTuple):
 
 
 def is_foreign(error: BaseException) -> bool:
-    """Returns whether the SDK raised the exception; one of our own is a bug."""
+    """Returns whether the SDK raised the exception. If our code raised it, it is a bug."""
     return any(_package(traceback) in _PACKAGES for traceback in _frames(error))
 
 

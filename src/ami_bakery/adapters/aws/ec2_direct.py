@@ -1,7 +1,7 @@
 """Calls EC2 directly over HTTPS, without botocore, if the environment has all settings.
 
-Loading botocore takes longer than the rest of a run with an unchanged image, and is most of the time before Packer
-starts in a bake (docs/contributing/benchmarks.md). This module covers the common CI job: access keys in the
+Loading botocore takes longer than the rest of a run with an unchanged image. In a bake, it is most of the time before
+Packer starts (docs/contributing/benchmarks.md). This module covers the common CI job: access keys in the
 environment, empty AWS configuration files, and at most a simple proxy. Everything else falls back to botocore:
 profiles, roles, other endpoints, errors and retries. After a fallback botocore repeats the call, so EC2 may carry it
 out twice.
@@ -176,7 +176,7 @@ class Ec2Query:
 
         thread = threading.Thread(target=connect, name=f"opening a connection to {region}", daemon=True)
         thread.start()
-        # After the start: an interruption in between must not leave a thread that never started to be joined.
+        # Set after the start: if an interruption came in between, `join` would fail for a thread that never started.
         self._warm_ups[region or ""] = thread
 
     def call(

@@ -54,7 +54,7 @@ class KeyPairLocks:
             # The checks after the build need botocore, which `Ec2Query` does not load.
             threading.Thread(target=self._prepare_clients, args=(region,), daemon=True).start()
             return created[0]
-        # If only the response was lost, the key pair exists, and its tags name us: the same as a retry by botocore.
+        # A repeated call is safe, like a retry by botocore: if only the response was lost, the tags name our run.
         client: EC2Client = self._session.client("ec2", region)
         try:
             with explained(self._session.call("acquiring the lock", "EC2", "CreateKeyPair", region)):

@@ -22,7 +22,7 @@ class Ec2Response(Frozen):
         """Parses a response to `action`. Raises `ParseError` or `ValueError` if it is not one."""
         from xml.etree.ElementTree import XMLParser, fromstring
 
-        # UTF-8, whatever the XML declaration says, as in botocore.
+        # Always UTF-8, as in botocore; the XML declaration is ignored.
         root = fromstring(body, XMLParser(encoding="utf-8"))  # noqa: S314 - of AWS, over TLS
         namespace = root.tag.partition("}")[0] + "}"
         if root.tag != f"{namespace}{action}Response":

@@ -103,7 +103,7 @@ class AwsSession:
             answered.set()
 
     def report(self, text: str) -> None:
-        """Reports a message, once for parallel calls that report the same."""
+        """Reports a message; only once if parallel calls report the same."""
         now = time.monotonic()
         with self._lock:
             if now - self._reported.get(text, -_SLOW_SECONDS) < _SLOW_SECONDS:

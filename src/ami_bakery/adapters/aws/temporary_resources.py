@@ -138,7 +138,7 @@ class BotoTemporaryResources:
                 raise
 
     def _explained(self, action: str, region: str) -> AbstractContextManager[None]:
-        """Use it around the parsing, too: a response can lack members."""
+        """Explains errors of a call. Use it around the parsing, too: a response can lack members."""
         return explained(self._session.call("looking up temporary resources", "EC2", action, region))
 
     def _pages(self, region: str, operation: str, member: str, **filters: Sequence[str]) -> Iterator[Any]:

@@ -27,8 +27,7 @@ _PLAIN = re.compile(r"(?!\.{1,2}(?:/|\Z))[^/]+(?:/(?!\.{1,2}(?:/|\Z))[^/]+)*\Z")
 class DiskTree:
     """A `SourceTree` over the files below `root`, an absolute path, and over those outside of it.
 
-    Names are encoded as UTF-8 with surrogateescape, whatever the locale is, so that a path is the same string on every
-    machine.
+    Names are encoded as UTF-8 with surrogateescape in any locale, so that a path is the same string on every machine.
     """
 
     def __init__(self, root: str) -> None:

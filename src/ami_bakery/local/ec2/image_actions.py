@@ -1,4 +1,4 @@
-"""EC2's image actions, stricter than moto: unique names, pending state, tags of copies, owners, deprecation."""
+"""EC2's image actions, stricter than moto: names, states, owners, tags of copies, deprecation."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ class ImageActions(StrictResponse):
     def _encryption(self, source: LocalAmi) -> Callable[[Device], dict[str, Any]]:
         """Returns how to encrypt each snapshot of a copy: as requested, and always if the source is encrypted.
 
-        KMS keys are regional, so that a copy gets the default key if none is named.
+        KMS keys are regional, so a copy gets the default key of its region if the request names none.
         """
         asked, key = self._get_param("Encrypted"), self._get_param("KmsKeyId")
         if key and not asked:
@@ -378,6 +378,9 @@ def _instance_devices(instance: Any) -> tuple[Device, ...]:
 
 
 def _is_usable_key(key: str | None) -> bool:
-    """Whether a KMS key is usable: not one of an unknown account. (EC2 accepts the call, and the copy fails.)"""
+    """Whether a KMS key is usable: it does not belong to an unknown account.
+
+    With an unusable key, EC2 accepts the call, but the copy fails.
+    """
     account = key.split(":")[4] if key and key.startswith("arn:") else ""
     return not account or account in {known.account_id for known in ACCOUNTS}

@@ -119,7 +119,7 @@ class LocalAmi(Ami):
     def state(self) -> str:
         if self._state == "disabled" or self._behaviour is None:
             return self._state
-        # The setting at creation; a lower one now ends the wait. An available AMI is never pending again.
+        # The setting at creation, or the current one if it is lower. An available AMI is never pending again.
         if time.monotonic() < self._born + min(self._pending_seconds, self._behaviour.pending_seconds):
             return "pending"
         self._pending_seconds = 0.0
@@ -226,7 +226,7 @@ def seed_image(backend: Any, ami_id: str, name: str) -> LocalAmi:
 
 
 def check_filters(filters: Mapping[str, list[str]]) -> None:
-    """Raises for unknown filters, more than 200 values, and filters that are not supported here."""
+    """Raises for unknown or unsupported filters, and for more than 200 values."""
     for name in filters:
         if name in _UNMODELLED_FILTERS:
             raise EC2ClientError("UnsupportedOperation", f"The embedded EC2 does not support the filter '{name}'.")
@@ -244,7 +244,7 @@ def check_value_count(filters: Mapping[str, list[str]]) -> None:
 
 
 class AnyOf:
-    """The values of one filter, of which a text must match one.
+    """The values of one filter. A text must match one of them.
 
     Values without wildcards are in a set: a call may have 200 of them, and an account many AMIs.
     """

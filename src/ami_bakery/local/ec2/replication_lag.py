@@ -9,7 +9,7 @@ Tags = Mapping[str, str]
 
 
 class KeyPairLag:
-    """Returns outdated tags of key pairs during the replication lag. One for each account and region."""
+    """Hides changes of key pairs during the replication lag. One object for each account and region."""
 
     def __init__(self) -> None:
         self._before: dict[str, list[tuple[float, float, Tags | None]]] = {}

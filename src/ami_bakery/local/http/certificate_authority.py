@@ -21,7 +21,7 @@ _VALID = datetime.timedelta(days=30)
 
 
 class Authority:
-    """A certificate authority that exists as long as the embedded EC2, and that only its children trust.
+    """The certificate authority of one embedded EC2. Only its child processes trust it.
 
     certificate  the authority's certificate, a PEM file for clients
     """

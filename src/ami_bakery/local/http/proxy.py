@@ -82,7 +82,7 @@ class Proxy(ThreadingHTTPServer):
         with self._connections_lock:
             for connection in self._sockets.values():
                 with suppress(OSError):
-                    # Not the method of a TLS socket: it discards the TLS state that another thread reads with.
+                    # Not the TLS socket's method: it discards the TLS state, which another thread uses to read.
                     socket.socket.shutdown(connection, socket.SHUT_RDWR)
             threads = list(self._connection_threads.values())
         for thread in threads:

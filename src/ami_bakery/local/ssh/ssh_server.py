@@ -166,7 +166,7 @@ class _Instance:
 
 
 class _Login(asyncssh.SSHServer):
-    """Accepts any user with the instance's key; any user at all if it has none, as the AMI's accounts are unknown."""
+    """Accepts the instance's key, if it has one, for any user name: the AMI's accounts are unknown."""
 
     def __init__(self, instance: _Instance) -> None:
         self._instance = instance

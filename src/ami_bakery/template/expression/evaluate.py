@@ -30,7 +30,7 @@ class Scope(Frozen):
 
     names         the root names (`var`, `local`, `path`, ...) and their values; a mapping may be lazy
     io_functions  functions that read files or the environment
-    optional      errors are not errors of the template: in a branch that is not taken, or inside `try()`
+    optional      errors are not errors of the template: in a branch that is not evaluated, or inside `try()`
     any_name      the value of every other name if the names are not all known
     """
 

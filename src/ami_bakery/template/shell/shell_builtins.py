@@ -72,7 +72,7 @@ class ShellCommands(ShellState):
         return _printed(self, name, [word.texts for word in arguments])
 
     def _alias_texts(self, name: str, arguments: Sequence[ShellWord]) -> list[str]:
-        """Returns the commands that an alias stands for. An alias within itself is not expanded."""
+        """Returns the commands of an alias. An alias within itself is not expanded."""
         if name not in self._aliases:
             return []
         quoted = " ".join(shlex.quote(word.texts[0]) for word in arguments)

@@ -1,4 +1,4 @@
-"""Jinja filters whose result is a matter of names: what each may give for every value that it may be given."""
+"""Jinja filters whose results depend only on names: returns all possible results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SAME = frozenset(
     """string trim mandatory quote list flatten unique sort reverse select reject selectattr rejectattr difference
     intersect shuffle int bool expanduser community_flatten dictsort batch slice random_order safe""".split()  # noqa: SIM905
 )
-"""Filters that give what they are given, or a part of it: the whole is taken."""
+"""Filters that return their input or a part of it. Here they return the complete input."""
 
 
 def _basename(text: str) -> str:
@@ -38,7 +38,11 @@ _OF_TEXTS: Mapping[str, Callable[[str], Any]] = {
 def apply_filter(
     name: str, given: Sequence[Any], arguments: Sequence[Sequence[Any]], named: Mapping[str, Sequence[Any]]
 ) -> list[Any]:
-    """Every value that `given | name(arguments)` may have. Of each argument, every alternative is given."""
+    """Returns all possible values of `given | name(arguments)`.
+
+    given      all alternatives of the input
+    arguments  all alternatives of each argument
+    """
     if name in ("default", "d"):
         return [*given, *(arguments[0] if arguments else [""])]
     if name == "ternary":
@@ -57,7 +61,7 @@ def _elements(given: Sequence[Any]) -> list[Any]:
 
 
 def _firsts(given: Sequence[Any], _arguments: Any, _named: Any) -> list[Any]:
-    """`first`, `last`, `random`, `min`, `max`: any element may be meant."""
+    """`first`, `last`, `random`, `min`, `max`: returns all elements, because any may be selected."""
     return _elements(given)
 
 
@@ -88,7 +92,7 @@ def _union(given: Sequence[Any], arguments: Sequence[Sequence[Any]], _named: Any
 
 
 def _combine(given: Sequence[Any], arguments: Sequence[Sequence[Any]], _named: Any) -> list[Any]:
-    """Every dictionary counts on its own: a key has each of its values."""
+    """`combine`: returns all dictionaries, so that a key has all of its values."""
     return _elements([*given, *(each for argument in arguments for each in argument)])
 
 
@@ -116,7 +120,7 @@ def _subelements(given: Sequence[Any], arguments: Sequence[Sequence[Any]], _name
 
 
 def _map(given: Sequence[Any], arguments: Sequence[Sequence[Any]], named: Mapping[str, Sequence[Any]]) -> list[Any]:
-    """`map(attribute='x')`, and `map('basename')` of a filter that is known."""
+    """`map(attribute='x')`, and `map('basename')` if the filter is known."""
     elements = _elements(given)
     if named.get("attribute"):
         parts = str(named["attribute"][0]).split(".")

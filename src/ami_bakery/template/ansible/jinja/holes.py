@@ -1,4 +1,4 @@
-"""Marks for the parts of a text that are not known."""
+"""Marks for unknown parts of a text."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 HOLE = "\x00"
-"""Something that only Ansible or Packer knows, and that may be a whole path."""
+"""A value that only Ansible or Packer knows. It may be a complete path."""
 FACT = "\x01"
-"""Something that only the machine knows, such as its distribution: a word, never a path."""
+"""A fact that only the instance knows, such as its distribution: a word, never a path."""
 MOST = 64
-"""Alternatives of one text, at most."""
+"""Maximum number of alternatives of one text."""
 LONGEST = 4096
-"""Characters of a path, and elements of a list that is put together: what is longer is not worked out."""
+"""Maximum number of characters of a path, and of elements of a list. Longer ones are not evaluated."""
 
 
 def is_static(text: str) -> bool:
@@ -24,12 +24,12 @@ def has_hole(text: str) -> bool:
 
 
 def join_with_holes(parts: Sequence[str]) -> str:
-    """The parts as one text; a hole where that is longer than any path."""
+    """Joins the parts; returns a hole if the result is longer than any path."""
     return HOLE if sum(map(len, parts)) > LONGEST else "".join(parts)
 
 
 def merged_texts(values: Iterable[Any], *, texts_only: bool = True) -> list[Any]:
-    """The elements of values that may be lists; by default only texts."""
+    """Returns the values and the elements of lists, at any depth; by default only texts."""
     found: list[Any] = []
     for value in values:
         if isinstance(value, list | tuple):

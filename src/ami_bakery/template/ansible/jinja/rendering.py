@@ -1,4 +1,4 @@
-"""Works out Jinja texts as Ansible writes them: every text that one may render to, with holes for what is unknown."""
+"""Renders Jinja texts of Ansible: returns all possible results, with marks for unknown parts."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _AS_GIVEN = frozenset({"items", "list", "flattened", "random_choice", "indexed_i
 
 
 class JinjaScope(Protocol):
-    """What the names of an expression may stand for."""
+    """The values of the names in an expression."""
 
     def lookup(self, name: str) -> Iterable[Any]:
-        """Every value that a variable may have, not yet rendered; none where it is not known."""
+        """Returns all possible values of a variable, not rendered; none if it is unknown."""
 
     def glob(self, pattern: str) -> Iterable[str]:
-        """The files that the lookup `fileglob` finds."""
+        """Returns the files that the lookup `fileglob` finds."""
 
     def environment(self, name: str) -> Iterable[str]:
-        """The value of an environment variable, where it is a folder that we know."""
+        """Returns the value of an environment variable if it is a known folder; otherwise nothing."""
 
 
 class LookupCall:
-    """A call of a lookup plugin: its name without the collection, its terms and its named arguments, worked out."""
+    """A call of a lookup plugin: its name without the collection, and the values of its arguments."""
 
     def __init__(self, plugin: str, terms: Sequence[Any], options: Mapping[str, Sequence[Any]]) -> None:
         self.plugin = plugin
@@ -46,7 +46,7 @@ class LookupCall:
 
 @lru_cache(maxsize=16384)
 def _parsed(text: str) -> nodes.Template | None:
-    """None where Jinja does not understand the text."""
+    """Parses a text; None if Jinja cannot parse it."""
     try:
         return _environment(text).parse(text)
     except (TemplateError, RecursionError, ValueError):
@@ -54,7 +54,10 @@ def _parsed(text: str) -> nodes.Template | None:
 
 
 def _environment(text: str) -> Environment:
-    """A template's first line may change the delimiters: `#jinja2: variable_start_string:'[%', ...`."""
+    """Returns the environment for a text, whose first line may change the delimiters.
+
+    An example of such a line: `#jinja2: variable_start_string:'[%', ...`.
+    """
     options = {}
     first, _, _ = text.partition("\n")
     for pair in first.removeprefix("#jinja2:").split(",") if first.startswith("#jinja2:") else ():
@@ -68,7 +71,7 @@ def _environment(text: str) -> Environment:
 
 
 def text_alternatives(text: str, scope: JinjaScope) -> tuple[str, ...]:
-    """Every text that `text` may render to, as far as values are known; the rest is `HOLE` or `FACT`."""
+    """Returns all texts that `text` may render to. Unknown parts are `HOLE` or `FACT`."""
     if is_static(text):
         return (text,)
     texts = (_as_text(value) for value in rendered_values(text, scope))
@@ -76,12 +79,12 @@ def text_alternatives(text: str, scope: JinjaScope) -> tuple[str, ...]:
 
 
 def rendered_values(text: str, scope: JinjaScope) -> list[Any]:
-    """As `text_alternatives`, but a text that is one expression keeps its type, so that a list stays a list."""
+    """Like `text_alternatives`, but a text that is one expression keeps its type, such as list."""
     return _Evaluation(scope).text(text, 0) or [HOLE]
 
 
 def items_of(value: Any, scope: JinjaScope) -> list[Any]:
-    """What a loop over `value` goes through: elements of lists, known or not, with every alternative."""
+    """Returns the items of a loop over `value`: all alternatives of all elements."""
     found: list[Any] = []
     for each in rendered_values(value, scope) if isinstance(value, str) else [value]:
         if isinstance(each, list | tuple):
@@ -99,7 +102,7 @@ def _as_text(value: Any) -> str:
 
 
 class _Evaluation:
-    """One text, with everything that it refers to; it gives up after a number of steps."""
+    """Evaluates one text and everything that it refers to, within a limit of steps."""
 
     def __init__(self, scope: JinjaScope) -> None:
         self._scope = scope
@@ -137,14 +140,14 @@ class _Evaluation:
         return [_as_text(value) for value in self.value(node, depth)] or [HOLE]
 
     def value(self, node: nodes.Node, depth: int) -> list[Any]:
-        """Every value of an expression; none where it is not defined."""
+        """Returns all possible values of an expression; none if it is undefined."""
         self._steps += 1
         if self._steps > _STEPS:
             return [HOLE]
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
         return [_bounded(value) for value in method(node, depth)[:MOST]] if method else [HOLE]
 
-    # --- expressions, by the name of Jinja's node
+    # --- expressions: one method for each class of Jinja's nodes
 
     def _templatedata(self, node: nodes.TemplateData, _: int) -> list[Any]:
         return [node.data]
@@ -164,7 +167,7 @@ class _Evaluation:
         return found
 
     def _deep(self, value: Any, depth: int) -> Any:
-        """The value with every text in it rendered; a text with several alternatives becomes a list of them."""
+        """Renders all texts in a value. A text with several alternatives becomes a list of them."""
         if isinstance(value, str) and not is_static(value):
             found = self.text(value, depth + 1)
             return found[0] if len(found) == 1 else found
@@ -189,7 +192,7 @@ class _Evaluation:
         return self._settled((found for key in keys for found in _members(whole, key)), depth)
 
     def _list(self, node: nodes.List | nodes.Tuple, depth: int) -> list[Any]:
-        """One list with every alternative of each element."""
+        """Returns one list with all alternatives of all elements."""
         return [[value for item in node.items for value in (self.value(item, depth) or [HOLE])]]
 
     _tuple = _list
@@ -235,7 +238,7 @@ class _Evaluation:
         return [HOLE]
 
     def _method(self, node: nodes.Call, method: nodes.Getattr, depth: int) -> list[Any]:
-        """`name.get('key', default)`, `name.items()`; any other result is not known."""
+        """Evaluates a method call, such as `name.get('key', default)`; unknown methods give `HOLE`."""
         whole = self.value(method.node, depth)
         arguments = [self.value(each, depth) for each in node.args]
         if method.attr == "get" and arguments:
@@ -263,7 +266,7 @@ class _Evaluation:
         return LookupCall(plugin, terms, options)
 
     def _lookup_value(self, call: LookupCall, function: str, depth: int) -> list[Any]:
-        """What a lookup gives, where that is a matter of names and not of contents."""
+        """Returns the possible results of a lookup; `HOLE` if they depend on contents, not on names."""
         wants_list = function != "lookup" or True in call.options.get("wantlist", ())
         if call.plugin == "vars":
             named = (value for name in merged_texts(call.terms) for value in self._scope.lookup(name))
@@ -284,13 +287,13 @@ class _Evaluation:
 
 
 def _is_of_hosts(node: nodes.Node) -> bool:
-    """Whether a node is `hostvars[...]`: of any host, every value counts."""
+    """Whether a node is `hostvars[...]`, which may be any host."""
     inner = node.node if isinstance(node, nodes.Getitem | nodes.Getattr) else None
     return isinstance(inner, nodes.Name) and inner.name == "hostvars"
 
 
 def _members(wholes: Iterable[Any], key: Any) -> Iterator[Any]:
-    """What `key` picks of each value; every element where the key is not known."""
+    """Yields the element `key` of each value; all elements if the key is unknown."""
     for whole in wholes:
         if isinstance(whole, str) and HOLE in whole:
             yield HOLE
@@ -322,14 +325,17 @@ def _sum(left: Any, right: Any) -> Any:
 
 
 def _bounded(value: Any) -> Any:
-    """No list grows without end, whatever an expression does."""
+    """Truncates a long list, so that no expression can make a list grow without limit."""
     if isinstance(value, list) and len(value) > LONGEST:
         return [*value[:LONGEST], HOLE]
     return value
 
 
 def first_found_terms(call: LookupCall) -> Iterator[str]:
-    """The names that `first_found` tries: of texts, lists, and dictionaries with `files` and `paths`."""
+    """Yields the names that `first_found` tries.
+
+    Terms may be texts, lists, and dictionaries with `files` and `paths`.
+    """
     terms = list(call.terms)
     if call.options.get("files"):
         terms.append({name: _whole(call.options[name]) for name in ("files", "paths") if call.options.get(name)})
@@ -355,7 +361,7 @@ def _flat(values: Iterable[Any]) -> Iterator[Any]:
 
 
 def lookups(text: str, scope: JinjaScope) -> list[LookupCall]:
-    """Every call of a lookup anywhere in a text."""
+    """Returns all calls of lookups in a text, including nested ones."""
     template = _parsed(text) if _MAY_LOOK_UP.search(text) and not is_static(text) else None
     if template is None:
         return []
@@ -372,7 +378,7 @@ def _glob_filter(evaluation: _Evaluation, node: nodes.Filter) -> LookupCall | No
 
 
 def known_words(text: str, scope: JinjaScope) -> list[str]:
-    """The texts that an expression has in it, and those that its names may stand for: they may name files, too."""
+    """Returns the texts in an expression, and the possible texts of its names: any of them may name a file."""
     template = None if is_static(text) else _parsed(text)
     if template is None:
         return []
@@ -385,7 +391,7 @@ def known_words(text: str, scope: JinjaScope) -> list[str]:
 
 
 def included_templates(text: str, scope: JinjaScope) -> list[str]:
-    """What a template takes in: `{% include 'x' %}`, `{% extends 'x' %}`, `{% import 'x' as y %}`; lists, too."""
+    """Returns the templates that a template includes, extends or imports: `{% include 'x' %}`; lists, too."""
     template = _parsed(text)
     if template is None:
         return []
@@ -401,7 +407,7 @@ def parses(text: str) -> bool:
 
 
 def texts_in(value: Any, seen: set[int] | None = None) -> Iterator[YamlText]:
-    """Every text of a document, however deep; what an alias repeats is gone through once."""
+    """Yields all texts of a document, at any depth. A value that YAML aliases repeat is visited once."""
     seen = set() if seen is None else seen
     if isinstance(value, YamlText):
         yield value
