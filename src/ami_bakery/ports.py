@@ -32,7 +32,7 @@ class StampReader(Protocol):
         """Returns the status of `path`, without following links; None if it does not exist."""
 
     def visited_paths(self, path: str) -> Iterator[str]:
-        """Yields the absolute paths of all folders and links that lead to the target of `path`, and of the target."""
+        """Yields the absolute paths of all folders and links on the way to the target of `path`, and of the target."""
 
 
 class RevisionTree(SourceTree, Protocol):
@@ -58,7 +58,7 @@ class TemplateReader(Protocol):
     """Reads a Packer template as Packer does, without running Packer."""
 
     def read(self, tree: SourceTree, request: TemplateRequest) -> TemplateFacts:
-        """Raises `TemplateError`, with the line, if the template is missing or does not parse."""
+        """Reads a template. Raises `TemplateError`, with the line, if it is missing or does not parse."""
 
 
 class BuilderAccount(Frozen):
@@ -151,7 +151,7 @@ class Ec2(Protocol):
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str]) -> None: ...
 
     def untag(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None:
-        """Deletes tags, or sets them to an empty value if the credentials may not delete them."""
+        """Deletes tags; sets them to an empty value if the credentials may not delete them."""
 
     def permissions(self, region: str, resource: str) -> frozenset[str]:
         """Returns the accounts and ARNs that may use an AMI or a snapshot, and `all` if it is public."""
@@ -185,7 +185,7 @@ class TemporaryResources(Protocol):
     ) -> tuple[Resource, ...]: ...
 
     def key_pairs(self, region: str) -> tuple[Resource, ...] | None:
-        """Returns all key pairs; None without permission to list them (it is not in Packer's documented policy)."""
+        """Returns all key pairs; None without permission to list them, which Packer's documented policy lacks."""
 
     def volumes(self, region: str, ids: Sequence[str]) -> tuple[Resource, ...]: ...
 
@@ -261,6 +261,8 @@ class BuildRequest(Frozen):
 
 
 class Packer(Protocol):
+    """The installed Packer."""
+
     def warm_up(self, *, plugins: bool) -> None:
         """Looks up the version, and optionally the plugins, in the background. Raises no error."""
 
@@ -326,6 +328,8 @@ class Packer(Protocol):
 
 
 class Git(Protocol):
+    """The git repository of a folder."""
+
     def commit(self, folder: str) -> str:
         """Returns the current commit, with `+dirty` if the work tree has changes; empty if unknown.
 
@@ -336,7 +340,7 @@ class Git(Protocol):
         """Returns the commit of a revision in the repository of `folder`. Raises `UsageError` if it is unknown."""
 
     def refusal(self, folder: str) -> str:
-        """Returns why git refuses to read the repository of `folder`, and what to run, on one line; or empty."""
+        """Returns, on one line, why git refuses to read the repository, and what to run; empty if it does not."""
 
     def missing_submodules(self, folder: str) -> tuple[str, ...]:
         """Returns the absolute paths of submodules that are not checked out."""
@@ -349,6 +353,8 @@ class Git(Protocol):
 
 
 class Clock(Protocol):
+    """This machine's time, and sleeps that can be interrupted."""
+
     def now(self) -> datetime:
         """Returns the time, timezone-aware, in UTC."""
 

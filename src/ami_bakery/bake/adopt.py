@@ -31,7 +31,7 @@ _DIGEST_CHARACTERS = 8
 
 
 def adoptable(baker: Baker, recorded: str) -> dict[str, Ami]:
-    """Returns the AMIs that a lock records, by region; empty if they cannot be adopted.
+    """Returns the AMIs that a lock records, by region, if they can be adopted.
 
     The AMI of the home region must exist, match the digest, and be neither finished, abandoned nor too old. The run
     that recorded the AMIs verified them and hashed the inputs again. This checks again what EC2 can show.
@@ -120,7 +120,7 @@ def _name_taken(planned: Planned, ami: Ami) -> AwsError:
 
 
 def _names(resolver: Resolver, planned: Planned) -> set[str]:
-    """Returns the known AMI names, without those that contain a time or a part that only Packer knows."""
+    """Returns the AMI names that are fully known: without a time, or a part that only Packer knows."""
     definition = planned.definition
     facts = definition.facts or resolver.facts(definition.image)
     handed = dict(resolver.handed_variables(definition, facts, planned.plan.regions[0]))

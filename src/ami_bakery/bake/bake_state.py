@@ -72,7 +72,7 @@ class BakeState:
         self.publishing = False
 
     def settling_seconds(self) -> float:
-        """Returns how much of the settling time remains since we acquired our lock; 0 or less if none."""
+        """Returns the seconds until the settling time of our lock ends; 0 or less if it has ended."""
         return self.timing.settling_seconds - self.held.held_seconds if self.held is not None else 0.0
 
     def describe_holder(self, otherwise: str) -> str:

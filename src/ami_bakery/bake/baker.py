@@ -121,7 +121,7 @@ class Baker:
         )
 
     def _describe_name_conflict(self, error: PackerError) -> PackerError:
-        """Adds a description of the AMI that has the name, because Packer reports only its id."""
+        """Adds a description of the AMI that has the name. Packer reports only its id."""
         if not error.taken_by:
             return error
         home = self.planned.plan.regions[0]
@@ -295,7 +295,7 @@ class Baker:
         return {ami for _, ami in again.base} == expected
 
     def _check_inputs(self, amis: Mapping[str, Ami]) -> None:
-        """Hashes the inputs again: the AMI may contain either version of an input that changed while Packer ran.
+        """Hashes the inputs again. If one changed while Packer ran, the AMI may contain either version.
 
         An input that was changed and restored has the same hash, but another stamp.
         """
@@ -382,7 +382,7 @@ class Baker:
         return tagged
 
     def _tag_snapshots(self, ami: Ami, ami_tags: Mapping[str, str]) -> None:
-        """Tags the snapshots before the AMI gets the digest: later runs do not look at snapshots of finished AMIs."""
+        """Tags the snapshots. Call it before the AMI gets the digest: no later run tags snapshots of a finished AMI."""
         tags = snapshot_tags(ami_tags, dict(self.image.tags))
         if ami.snapshots and tags:
             self.ports.ec2.tag(ami.region, ami.snapshots, tags)
@@ -428,7 +428,7 @@ class Baker:
 
 
 def _keep_reason(arguments: PackerArguments) -> str:
-    """Returns why resources that Packer leaves must be kept; empty if they may be removed."""
+    """Returns why resources that still exist must be kept; empty if they may be removed."""
     if arguments.debug:
         return "-debug is set"
     if arguments.on_error in ("abort", "ask"):

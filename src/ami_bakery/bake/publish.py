@@ -95,7 +95,7 @@ class PublishSteps:
         return ProtocolEvent.DONE
 
     def _wait_visible(self) -> StepResult:
-        """Waits until a look-up by digest shows the AMI, so that the next holder sees it."""
+        """Waits until a look-up by digest shows the AMI. Then the next holder sees it, too."""
         state, clock = self._state, self._ports.clock
         assert state.copies is not None
         home = state.copies.amis.get(state.home)

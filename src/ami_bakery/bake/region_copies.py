@@ -90,7 +90,7 @@ class Regions:
         return run_all([partial(tried, step) for step in steps])
 
     def _start(self, source: Ami, region: str) -> Ami:
-        """Starts a copy, or takes over one that another run has started or not tagged."""
+        """Starts a copy, or continues one that another run has started or finished without tags."""
         names = self._names(source)
         named = self.ports.ec2.find_by_name(region, names)
         existing = self._existing_copy(source, region, (*self.planned.found, *named))

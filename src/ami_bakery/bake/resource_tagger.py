@@ -125,5 +125,5 @@ class ResourceTagger:
 
 
 def _describe(error: Exception) -> str:
-    """Returns only the type of a foreign exception, because its text may contain a secret."""
+    """Describes an error. Of a foreign exception only the type, because its text may contain a secret."""
     return str(error) if isinstance(error, BakeryError) else type(error).__name__

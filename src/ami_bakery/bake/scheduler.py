@@ -122,7 +122,7 @@ class _Run:
 
     @property
     def needs_no_threads(self) -> bool:
-        """Whether no image needs a build, a change or a wait, so that threads would only cost time."""
+        """Whether no image needs a build, a change or a wait. Then threads would only cost time."""
         return not (self.unplanned or self.stale_shares) and all(map(_needs_nothing, self.first.values()))
 
     def run_here(self, schedule: Schedule) -> Iterator[Outcome]:
@@ -152,7 +152,7 @@ class _Run:
                 yield outcome
 
     def _new_slot(self, name: str) -> BuildSlot:
-        """Queues images for build slots in their order, not in the order in which their threads start."""
+        """Queues an image for a build slot. Images are queued in order; their threads start in any order."""
         slot = BuildSlot(self.slots)
         first = self.first.get(name)
         if first is not None and first.plan.action in _WORK:
@@ -279,7 +279,7 @@ class _Run:
     def _bake_locked(
         self, planned: Planned, known: Mapping[str, Ami | None], slot: BuildSlot
     ) -> tuple[Planned, Result, Copies]:
-        """Bakes under the lock of the image's digest, and repeats this if the definition gets a new digest."""
+        """Bakes under the digest's lock. Repeats this if the definition gets a new digest."""
         from ami_bakery.bake.locked_bake import LockedBake
 
         for _ in range(_MAX_DIGEST_CHANGES):

@@ -97,7 +97,10 @@ class AmiWaiter:
                 self.ports.clock.sleep(_POLL_SECONDS)
 
     def wait_own_visible(self, region: str, ami_id: str) -> Ami | None:
-        """Returns this account's AMI as soon as EC2 shows it; None after a minute, or if another account owns it."""
+        """Returns this account's AMI as soon as EC2 shows it.
+
+        Returns None after a minute, or immediately if another account owns it.
+        """
         deadline = self.ports.clock.monotonic() + _VISIBLE_SECONDS
         while not (found := self.ports.ec2.find_own(region, [ami_id])):
             if self.ports.clock.monotonic() >= deadline or self.ports.ec2.find_by_id(region, [ami_id]):

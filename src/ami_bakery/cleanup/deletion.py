@@ -97,7 +97,7 @@ def _parts_removed(
 
 
 def _mark_snapshots(ports: Ports, ami: Resource) -> None:
-    """Tags the snapshots so that they can be found if one cannot be deleted or this program is killed."""
+    """Tags the snapshots, so that a later cleanup finds those that this one does not delete."""
     if RUN_TAG in ami.tags and ami.parts:
         tags = {name: ami.tags[name] for name in (RUN_TAG, IMAGE_TAG) if name in ami.tags}
         with suppress(AwsError):
@@ -105,7 +105,7 @@ def _mark_snapshots(ports: Ports, ami: Resource) -> None:
 
 
 def _remove_patiently(ports: Ports, resource: Resource, pause: Callable[[float], None]) -> None:
-    """Retries, because a terminated instance may use its security group for a moment longer."""
+    """Removes a resource, with retries. A terminated instance may use its security group a moment longer."""
     deadline = ports.clock.monotonic() + _WAIT_SECONDS / 10
     while True:
         try:

@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 
 
 def find_orphans(resolver: Resolver, names: Sequence[str]) -> tuple[Orphan, ...]:
-    """Returns orphans of every image, in the regions of these images, sorted by region, image, run and kind."""
+    """Returns orphans of any image, in the regions of these images.
+
+    They are sorted by region, image, run and kind.
+    """
     regions = sorted({region for name in names for region in _regions(resolver, name)})
     resources, now = resolver.ports.temporary_resources, resolver.ports.clock.now()
     tagged = run_all([partial(resources.tagged, region, KEYS) for region in regions])
@@ -52,7 +55,7 @@ def find_orphans(resolver: Resolver, names: Sequence[str]) -> tuple[Orphan, ...]
 
 
 def _regions(resolver: Resolver, name: str) -> tuple[str, ...]:
-    """Returns the regions of the image, and those that its template builds in or copies to, if it can be read."""
+    """Returns the regions of an image: the configured ones, and those of its template, if it can be read."""
     image = resolver.image(name)
     try:
         builders = resolver.facts(image).builders
@@ -121,7 +124,10 @@ def _copies_of_run(ports: Ports, region: str, runs: RunIndex, created: Sequence[
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """A search for resources by tags (`tagged`: by id), records of locks, and references between resources."""
+    """Searches one region for resources by tags, by records of locks, and by references between them.
+
+    tagged  the tags of resources, by id
+    """
 
     ports: Ports
     region: str

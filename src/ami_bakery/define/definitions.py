@@ -121,7 +121,7 @@ def collect_failures(failures: dict[str, BakeryError] | None, name: str) -> Iter
 
 
 def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
-    """Raises if a child is built in another region than its parent, or if `kms_key` has a key for the build region.
+    """Raises if the build region differs from the parent's, or has a key in `kms_key`.
 
     An AMI id belongs to one region. `--region` or the environment can change the build region to one of the copies.
     """
@@ -212,7 +212,7 @@ def _check_owners(resolver: Resolver, image: ImageConfig) -> None:
 
 
 def _check_template_regions(resolver: Resolver, image: ImageConfig, facts: TemplateFacts) -> None:
-    """Raises if the template builds in a region that has a KMS key for copies, which would need a second AMI."""
+    """Raises if the template itself builds in a region with a KMS key for copies: there would be two AMIs."""
     home = resolver.region_of(image)
     for builder in facts.builders:
         twice = [region for region in builder.ami_regions if region != home and image.kms_keys.of(region)]

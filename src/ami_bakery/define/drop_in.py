@@ -52,7 +52,7 @@ def drop_in_config(environment: Mapping[str, str], folder: str) -> Config:
 
 
 class Unseen:
-    """Paths that the checksum does not cover: hidden files, links to folders, and entries that are not folders."""
+    """Paths that the checksum does not cover: hidden files, links to folders, and listed paths that are no folders."""
 
     def __init__(self) -> None:
         self.hidden: list[str] = []

@@ -111,7 +111,7 @@ class WalkEntry(NamedTuple):
 
 
 class FileWalk:
-    """Yields all entries of one origin, in the manifest's order; each iteration walks again.
+    """Yields all entries of one origin, in the manifest's order. Each iteration walks again.
 
     walked     the paths of each folder, by its real path
     left_out   the names of excluded entries of each folder, by its real path

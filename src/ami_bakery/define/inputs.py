@@ -33,7 +33,7 @@ OUR_OUTPUT = ".ami_id.json"
 
 
 class Inventory(Frozen):
-    """All inputs in the manifest's order, and the lines that name each, by path."""
+    """All inputs in the manifest's order. `named_by`: the lines that name each, by path."""
 
     entries: tuple[Entry, ...]
     named_by: Mapping[str, tuple[SourceLocation, ...]]
@@ -176,7 +176,7 @@ def _hashed(
 
 
 def would_be_input(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, path: str) -> bool:
-    """Whether a file written to `path` would be an input, so that writing it changes the digest.
+    """Whether a file at `path` would be an input. Then writing it changes the digest.
 
     Compares real paths, because an input may be a link to `path`.
     """

@@ -77,7 +77,7 @@ def _patterns(tree: SourceTree, outputs: Iterable[Output]) -> Iterator[_Pattern]
 
 
 def _folders_written_into(tree: SourceTree, paths: Iterable[str]) -> Iterator[str]:
-    """Yields the folder of each path, or its nearest existing parent, in which the bake would create it."""
+    """Yields the folder of each path, or its nearest parent that exists: the bake creates folders there."""
     for path in paths:
         folder = tree.relative(path.partition("*")[0])
         entry = None

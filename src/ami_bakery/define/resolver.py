@@ -120,7 +120,7 @@ class Resolver(Frozen):
         return self.regions_of(image)[0]
 
     def kms_keys(self, image: ImageConfig) -> dict[str, str]:
-        """Returns the KMS keys of copies, by region, without the build region, where the template sets the key."""
+        """Returns the KMS keys of copies, by region. In the build region, the template sets the key."""
         keys = {region: image.kms_keys.of(region) for region in self.regions_of(image)[1:]}
         return {region: key for region, key in keys.items() if key}
 
@@ -270,14 +270,14 @@ class Resolver(Frozen):
                 raise self._with_folder_advice(image, error) from error
 
     def _missing_submodule(self, image: ImageConfig, error: BakeryError) -> str | None:
-        """Returns the submodule that is not checked out and would contain the missing file of `error`, if any."""
+        """Returns the submodule that would contain the missing file of `error`, if it is not checked out."""
         tree = self.ports.tree
         declared = {tree.relative(path) for path in image.inputs or ()}
         missing = map(tree.relative, self.ports.git.missing_submodules(self.config.root))
         return next((path for path in missing if f" {path}/" in error.doing or path in declared), None)
 
     def _in_packers_words(self, image: ImageConfig, error: TemplateError) -> BakeryError:
-        """Returns Packer's own syntax error, whose line is more precise; not for a git revision."""
+        """Returns Packer's own syntax error, whose line is more precise, except for a git revision."""
         if self.is_past:
             return error
         tree = self.ports.tree
@@ -294,7 +294,7 @@ class Resolver(Frozen):
         return in_packers_words(tree, self.ports.packer, request, error)
 
     def _with_folder_advice(self, image: ImageConfig, error: BakeryError) -> BakeryError:
-        """Returns the error with advice to check out a submodule or to set another working directory, if that helps."""
+        """Replaces the advice if one of these helps: check out a submodule, or set another working directory."""
         if isinstance(error, TooLargeError):
             return error
         submodule = None if self.is_past else self._missing_submodule(image, error)
@@ -401,14 +401,14 @@ class Resolver(Frozen):
         return replace(self, _answers={})
 
     def warm_up_tools(self, names: Iterable[str]) -> None:
-        """Starts to query Packer's version and plugins in the background, if these images' digests cover them."""
+        """Starts to query Packer in the background, if these images' digests cover its version or plugins."""
         images = [image for image in map(self.image, names) if image.scheme is Scheme.SHA256]
         plugins = any("plugin-versions" not in image.digest_exclude for image in images)
         if plugins or any("packer-version" not in image.digest_exclude for image in images):
             self.ports.packer.warm_up(plugins=plugins)
 
     def warm_up_ec2(self, names: Iterable[str]) -> None:
-        """Starts to connect to EC2 in the background, in the build region of the first image."""
+        """Starts to connect to EC2 in the background, in the first image's build region."""
         for name in islice(names, 1):
             regions = self.regions or self.config.image(name).regions
             self.ports.ec2.warm_up(regions[0] if regions else None)
@@ -431,7 +431,7 @@ class Resolver(Frozen):
     def handed_variables(
         self, definition: ImageDefinition, facts: TemplateFacts, region: str
     ) -> tuple[tuple[str, str], ...]:
-        """Returns the variables for `-var`: the image's own, and ami-bakery's if the template declares them."""
+        """Returns the variables for `-var`: the image's, and those of ami-bakery that the template declares."""
         image, digest = definition.image, definition.digest
         ours = {"config_checksum": digest.hex if digest else "", "aws_region": region}
         if image.scheme is Scheme.SHA1 and (subnet := self.ports.environment.get(SUBNET_VARIABLE)):

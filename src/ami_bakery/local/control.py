@@ -39,12 +39,12 @@ class Control:
         self._request("POST", "/faults", msgspec.json.encode(fault))
 
     def triggered(self) -> int:
-        """Returns the number of calls that triggered a fault since the last `clear_faults`, including hanging ones."""
+        """Returns the number of calls that triggered a fault since `clear_faults`, including hanging calls."""
         triggered: int = json.loads(self._request("GET", "/faults"))["struck"]
         return triggered
 
     def held(self) -> int:
-        """Returns the number of calls that hang or are delayed now; delayed ones are already executed."""
+        """Returns the number of calls that hang or are delayed now. Delayed calls are executed already."""
         held: int = json.loads(self._request("GET", "/faults"))["held"]
         return held
 

@@ -24,7 +24,7 @@ _SHOWN = 3
 
 
 def changes_since(resolver: Resolver, definition: ImageDefinition, ami: Ami) -> tuple[Change, ...]:
-    """Returns the changes since `ami`, an AMI of the same image with another digest; none without a components tag.
+    """Returns the changes since `ami`, another AMI of the image; empty without a components tag.
 
     If git does not have the old state, one of the changes says so: the AMI has no commit, the commit is not in this
     clone, or the work tree was dirty. If the parent must be built first, a change of the source AMI is not included.
@@ -229,7 +229,7 @@ def _as_written(resolver: Resolver, image: ImageConfig) -> Manifest:
 
 
 def _as_checked_out(then: Manifest, now: Manifest, tree: RevisionTree) -> Manifest:
-    """Returns `then` with the content that a checkout would write: git stores files before its filters."""
+    """Returns `then` with the content that a checkout would write. Git stores content before its filters."""
     today = {entry.path: entry for entry in now.entries}
     differing = _differing(then, now)
     same = tree.same_content(differing) if differing else frozenset()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def read_permissions(ports: Ports, ami: Ami, desired: DesiredState) -> Permissions | None:
-    """Reads an AMI's permissions from EC2; None, without a call, if ami-bakery does not manage them."""
+    """Reads an AMI's permissions from EC2. None, without a call, if ami-bakery does not manage them."""
     if not desired.manages_permissions(ami):
         return None
     read = partial(ports.ec2.permissions, ami.region)

@@ -22,7 +22,10 @@ _PACKAGES = ("botocore", "boto3", "urllib3", "dateutil", "s3transfer")
 
 
 class Diagnosis(NamedTuple):
-    """The cause of a credential failure and the fix, as in `BakeryError`; `code` as in `AwsError`."""
+    """The cause and the fix of a credential failure.
+
+    `wrong` and `todo` are as in `BakeryError`, `code` as in `AwsError`.
+    """
 
     wrong: str
     todo: str
@@ -30,7 +33,7 @@ class Diagnosis(NamedTuple):
 
 
 class CredentialOrigin(NamedTuple):
-    """The source of the credentials: botocore's name of the method, and the profile if known."""
+    """The source of credentials: botocore's name of the method, and the profile, if known."""
 
     method: str
     profile: str = ""

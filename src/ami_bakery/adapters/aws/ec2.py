@@ -333,7 +333,7 @@ def _filter(name: str, values: Sequence[str]) -> dict[str, Any]:
 
 
 def _ami_id(image: Mapping[str, Any]) -> str:
-    """Raises `LookupError` for a missing or malformed id: the id is passed to templates."""
+    """Returns the id, which is passed to templates. Raises `LookupError` if it is missing or malformed."""
     ami_id: str = image["ImageId"]
     if not ami_id.startswith("ami-"):
         raise LookupError(f"{ami_id[:40]!r} is not an AMI id")
@@ -341,7 +341,7 @@ def _ami_id(image: Mapping[str, Any]) -> str:
 
 
 def _ami(image: Mapping[str, Any], region: str) -> Ami:
-    """Converts an `Image` of EC2's response, in which every member except the id may be missing."""
+    """Converts an `Image` of EC2's response. Any member except the id may be missing."""
     return Ami(
         id=_ami_id(image),
         region=region,

@@ -135,11 +135,11 @@ def _default_ca_bundle() -> str | None:
 
 
 class _Unsupported(Exception):
-    """Direct calls do not work: use botocore for this call and all later ones."""
+    """Direct calls do not work. Use botocore for this call and all later ones."""
 
 
 class _Rejected(Exception):
-    """EC2 rejected the call: use botocore for this call only."""
+    """EC2 rejected the call. Use botocore for this call only."""
 
 
 class Ec2Query:
@@ -254,7 +254,7 @@ class Ec2Query:
 
 
 def _is_supported(region: str) -> bool:
-    """Returns False for misspelt regions, too, so that nothing is sent to their hosts."""
+    """Returns whether direct calls support a region. Misspelt ones are not: nothing may be sent to their hosts."""
     return _REGION.fullmatch(region) is not None and region in REGIONS
 
 

@@ -87,7 +87,7 @@ class KeyPairLocks:
         return self._dated(region, seen)
 
     def _dated(self, region: str, locks: tuple[SeenLock, ...]) -> tuple[SeenLock, ...]:
-        """Adds the creation time to locks with implausible tags, if the credentials may read it."""
+        """Adds creation times to locks with implausible tags, if the credentials may read them."""
         doubtful = [lock.id for lock in locks if lock.exceeds_maximum and not lock.expired]
         if not doubtful:
             return locks

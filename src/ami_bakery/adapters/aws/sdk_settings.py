@@ -57,7 +57,7 @@ class Settings(Frozen):
         return found
 
     def stray(self) -> tuple[str, str] | None:
-        """Returns the first variable whose value has an invalid character, and a description of that."""
+        """Returns the first variable with an invalid character, and a description of the character."""
         for name in sorted(self.environment):
             if not (name.startswith("AWS_") or name.lower() in _PROXIES):
                 continue
@@ -95,7 +95,7 @@ class Settings(Frozen):
         return tuple(name for name in sorted(self.environment) if name.lower() in _PROXIES and self.environment[name])
 
     def masked(self, text: str) -> str:
-        """Returns the text without the environment's secrets, also if a program printed them escaped."""
+        """Returns the text without the environment's secrets, in plain or escaped form."""
         for name in _SECRETS:
             value = self.environment.get(name, "")
             for shown in sorted(_shown_forms(value), key=len, reverse=True):

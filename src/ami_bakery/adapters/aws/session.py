@@ -139,7 +139,7 @@ class AwsSession:
             self._report(f"{inside[0]} is in the repository: planning does not start its credential_process")
 
     def _check_variables(self) -> None:
-        """Rejects characters that are invalid in HTTP headers: the HTTP library's error would show the value."""
+        """Rejects invalid characters for HTTP headers. The HTTP library's error would show the value."""
         found = self._settings.stray()
         if found is not None:
             name, problem = found
@@ -200,7 +200,7 @@ class AwsSession:
         return tuple(name for partition in partitions for name in session.get_available_regions("ec2", partition))
 
     def _refuse_unknown(self, region: str) -> None:
-        """Raises `AwsError` for a region that AWS does not have, before any network access."""
+        """Raises `AwsError` for a region that AWS does not have. Uses no network."""
         known = self.known_regions()
         if known and region not in known:
             raise AwsError(f"creating an AWS client in {region}", unknown_region(region, known), HOW_TO_CORRECT)

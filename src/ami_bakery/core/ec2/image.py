@@ -78,7 +78,7 @@ class Ami(Frozen):
 
     @property
     def kms_key(self) -> str:
-        """The configured KMS key of a copy; empty if there is none, or if this is not a copy."""
+        """The configured KMS key of a copy; empty if none, or if this is no copy."""
         return self.tags.get(KMS_KEY_TAG, "")
 
     @property
@@ -104,7 +104,7 @@ class Ami(Frozen):
 
 
 def newest(amis: Iterable[Ami]) -> Ami | None:
-    """Returns the newest by creation date, then by id, so that every runner selects the same one."""
+    """Returns the newest AMI by creation date, then by id. Every runner selects the same one."""
     return max(amis, key=lambda ami: (ami.created is not None, ami.created, ami.id), default=None)
 
 
@@ -130,7 +130,7 @@ def _second(ami: Ami) -> datetime | None:
 
 
 def regions_tag(regions: Iterable[str]) -> dict[str, str]:
-    """Returns the tag with as many regions as fit: a value has at most 256 characters, and AWS has some 30 regions."""
+    """Returns the tag with as many regions as fit. A value has at most 256 characters; AWS has some 30 regions."""
     listed = ""
     for region in regions:
         if len(listed) + len(region) < _TAG_LENGTH:

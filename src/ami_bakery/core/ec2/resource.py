@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ResourceKind(StrEnum):
-    """Kinds of resources, in the order in which they can be removed: a resource before those that it uses."""
+    """Kinds of resources, in order of removal: a resource comes before those that it uses."""
 
     INSTANCE = "instance"
     VOLUME = "volume"

@@ -19,7 +19,7 @@ def run_id(began: datetime, token: str) -> str:
 
 
 def run_began(run: str) -> datetime | None:
-    """Returns the start time of a run; None if the id is not one of ami-bakery's."""
+    """Returns the start time of a run; None if ami-bakery did not create the id."""
     with contextlib.suppress(ValueError):
         return datetime.strptime(run.partition("-")[0], _FORM).replace(tzinfo=UTC)
     return None

@@ -64,7 +64,7 @@ class Timing(Frozen):
 
     @property
     def settling_seconds(self) -> float:
-        """The settling time: more than twice the delay until a change is visible everywhere in EC2."""
+        """The settling time: over twice the delay until all of EC2 shows a change."""
         return self.lifetime_seconds / 12
 
     @property
@@ -141,19 +141,22 @@ class SeenLock(Frozen):
 
     @property
     def exceeds_maximum(self) -> bool:
-        """Whether its expiry is further ahead than the longest lifetime: forged, or written by a wrong clock."""
+        """Whether its expiry is impossible: later than the longest lifetime allows.
+
+        Such an expiry is forged, or from a wrong clock.
+        """
         expires = _parse_time(self.tags.get(EXPIRES_TAG, ""))
         return expires is not None and expires - self.seen_at > LONGEST_LIFETIME + _CLOCK_SLACK
 
     @property
     def _oldest_known(self) -> datetime:
-        """The earliest time at which it is known to exist; times in the future are ignored."""
+        """The earliest time at which it is known to exist. Ignores times in the future."""
         known = (self.exists_since, _parse_time(self.since))
         return min((moment for moment in known if moment is not None and moment <= self.seen_at), default=self.seen_at)
 
     @property
     def finished(self) -> bool:
-        """Whether the holder has finished: one call tags the AMI and the lock with the digest."""
+        """Whether the holder has finished. One call tags the AMI and the lock with the digest."""
         return ORIGIN_TAG in self.tags
 
     @property

@@ -1,4 +1,4 @@
-"""The state of a runner in the locking protocol, and the transitions that several steps share."""
+"""The state of a runner in the locking protocol, and its shared transitions."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ def wait(state: ProtocolState) -> ProtocolState:
 
 
 def tag_step(state: ProtocolState, ami: str) -> Step:
-    """Returns the next step before our AMI gets the digest: with a lock, record the AMI on it first."""
+    """Returns the next step to finish our AMI: `Finish`, or with a lock `RecordVerified`."""
     return Finish(None, ami) if state.lock is None else RecordVerified(state.lock, ami)
 
 
 def use_finished(state: ProtocolState, ami: str, ending: Ending) -> ProtocolState:
-    """Ends with an AMI that another runner has finished; copies it first if regions are missing."""
+    """Ends with an AMI that another runner has finished. Copies it first if regions are missing."""
     if ending is Ending.COPIED:
         return replace(state, step=CopyToRegions(ami), ami=ami, ending=ending)
     return end(state, ending, ami)

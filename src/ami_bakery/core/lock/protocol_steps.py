@@ -21,7 +21,7 @@ class Purpose(StrEnum):
 
 
 class Ending(StrEnum):
-    """How a bake ends: with an AMI, or with the reason for having none."""
+    """How a bake ends: with an AMI, or with the reason for having no AMI."""
 
     BAKED = "baked"
     REUSED = "reused"
@@ -137,7 +137,7 @@ class CopyToRegions:
 
 @dataclass(frozen=True, slots=True)
 class WaitVisible:
-    """Wait until our own look-up shows the AMI; then the next holder sees it, too. Results: DONE, FAILED."""
+    """Wait until our look-up shows the AMI. Then the next holder sees it, too. Results: DONE, FAILED."""
 
     ami: str
 
@@ -204,7 +204,7 @@ class LockNotVisible:
 
 @dataclass(frozen=True, slots=True)
 class LookupResult:
-    """The finished AMI of the digest, if there is one; `complete`: it exists in every configured region."""
+    """The finished AMI of the digest, if any. `complete`: it exists in every configured region."""
 
     ami: str | None = None
     complete: bool = True

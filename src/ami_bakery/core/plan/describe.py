@@ -20,7 +20,7 @@ _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 
 
 def reason_lines(reasons: Sequence[Reason]) -> Iterator[str]:
-    """Yields one line for each reason; of many changes of one kind, the first ones and the number of the others.
+    """Yields one line for each reason. Of many changes of one kind, shows the first ones and counts the others.
 
     `no-ami` follows from every other reason to build, so it is only shown if it is the only reason.
     """

@@ -114,7 +114,7 @@ class DesiredState(Frozen):
 
 
 def is_marked(ami: Ami) -> bool:
-    """Whether ami-bakery has shared this AMI. An empty marker is one that it was not allowed to delete."""
+    """Whether ami-bakery has shared this AMI. A marker is empty if ami-bakery was not allowed to delete it."""
     return bool(ami.tags.get(SHARED_TAG))
 
 

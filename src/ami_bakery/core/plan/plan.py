@@ -84,7 +84,7 @@ class ImagePlan(Frozen):
     """The plan of a bake for one image.
 
     amis    the AMIs that exist and have the right key, by region
-    source  the source of copies: the AMI in the build region, else preferably one without a KMS key
+    source  the source of copies: the AMI in the build region; otherwise preferably one without a KMS key
     steps   in order; empty if they were not requested
     """
 
@@ -191,8 +191,11 @@ def _decide(
 
 
 def _source(there: Mapping[str, Ami], wanted: Wanted) -> Ami:
-    """The source of copies. A copy of an encrypted AMI is encrypted, too: back in the build region it would get the
-    account's default key, and such an AMI cannot be shared."""
+    """Returns the source of copies, preferably one that is not encrypted.
+
+    A copy of an encrypted AMI is encrypted, too. Back in the build region it would get the account's default key, and
+    such an AMI cannot be shared.
+    """
     at_home = there.get(wanted.regions[0])
     return at_home or min(there.values(), key=lambda ami: ami.kms_key != "")
 
@@ -220,11 +223,11 @@ def _key(key: str) -> str:
 
 
 def verify_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami], *, now: datetime) -> ImagePlan:
-    """Turns a plan to reuse or copy into one to build if a source AMI is missing or deprecated.
+    """Changes a plan from reuse or copy to build if a source AMI is missing or deprecated.
 
     known  the source AMIs that still exist
 
-    An AMI that was built after the deprecation still matches.
+    The plan does not change if the AMI was built after the deprecation.
     """
     chosen = plan.source
     if plan.action not in (Action.REUSE, Action.COPY) or chosen is None:
@@ -244,7 +247,7 @@ def verify_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami]
 
 
 def being_baked(plan: ImagePlan, lock: SeenLock) -> ImagePlan:
-    """Turns a plan to build or copy into one to wait for the runner that holds the lock."""
+    """Changes a plan from build or copy to wait for the runner that holds the lock."""
     reason = Reason("being-baked", lock.holder, f"another runner is building it: {lock.describe()}")
     return replace(plan, action=Action.WAIT, reasons=(reason, *plan.reasons))
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 
 class Schedule:
-    """Gives out images whose parents are finished. `parents`: the parent of each image; None if it is not scheduled.
+    """Selects images whose parents are finished. `parents`: the parent of each image; None if it is not scheduled.
 
-    An image whose parent failed is given out, too: the caller reports the failure.
+    Also selects an image whose parent failed: the caller reports the failure.
     """
 
     def __init__(self, parents: Mapping[str, str | None]) -> None:

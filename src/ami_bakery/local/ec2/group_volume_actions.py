@@ -15,7 +15,7 @@ class GroupVolumeActions(StrictResponse):
     """The actions, named as moto dispatches them."""
 
     def delete_security_group(self) -> ActionResult:
-        """Deletes a group, unless an instance that is not terminated, or another group's rule, uses it."""
+        """Deletes a group. Raises if an instance that is not terminated, or a rule of another group, uses it."""
         if not self._get_param("GroupId") and not self._get_param("GroupName"):
             raise MissingParameterError("groupId")
         group = self._requested_group()

@@ -57,7 +57,7 @@ class StrictResponse(EC2Response):
         )
 
     def visible_images(self, region: str) -> dict[str, LocalAmi]:
-        """Returns the visible AMIs of a region by id: the caller's, public ones, and those shared with the caller."""
+        """Returns the AMIs that the caller can see in a region, by id: own, public and shared ones."""
         visible = dict(self.state.backend(self.current_account, region).amis)
         for account_id, backend in self.state.backends(region).items():
             if account_id != self.current_account:

@@ -8,7 +8,9 @@ from xml.sax.saxutils import escape, quoteattr
 
 
 def to_xml(document: Mapping[str, Any]) -> str:
-    """Returns a document of elements by name: text, number, None, elements (attributes start with `@`), or a list.
+    """Returns the XML of a document: elements by name.
+
+    An element is text, a number, None, a mapping of elements (attributes start with `@`), or a list.
 
     Raises `TypeError` for any other value, which moto's serializer never returns for EC2.
     """

@@ -63,7 +63,7 @@ class Proxy(ThreadingHTTPServer):
         self._acceptor = threading.Thread(target=self.serve_forever, args=(0.05,), name="embedded-ec2-proxy")
 
     def server_bind(self) -> None:
-        """Binds without HTTPServer's look-up of the host's name, which takes seconds without a network."""
+        """Binds without HTTPServer's look-up of the host name, which takes seconds without a network."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
 
@@ -99,7 +99,7 @@ class Proxy(ThreadingHTTPServer):
                 del self._connection_threads[id(thread)]
 
     def track(self, owner: object, connection: socket.socket | None) -> None:
-        """Registers the socket that a connection's thread uses, so that `stop` can close it; None unregisters it."""
+        """Registers the socket of a connection's thread for `stop`, which closes it. None unregisters it."""
         with self._connections_lock:
             if connection is None:
                 self._sockets.pop(id(owner), None)

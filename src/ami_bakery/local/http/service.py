@@ -151,7 +151,7 @@ class Service:
         return answer
 
     def _answer_authenticated(self, request: ApiRequest, parsed: _ParsedRequest, account: str) -> Response | None:
-        """Answers a request of a known account: a refusal by the policy, an injected fault, or the result."""
+        """Answers a request of a known account: policy refusal, injected fault, or result."""
         refusal = self._refused_by_policy(parsed, account)
         if refusal is not None:
             return refusal
@@ -178,7 +178,7 @@ class Service:
         assert_never(fault.kind)
 
     def _refused_by_policy(self, parsed: _ParsedRequest, account: str) -> Response | None:
-        """Returns the refusal by the policy, which applies to the first account; None if the call is allowed."""
+        """Returns the policy's refusal; None if it allows the call. It applies only to the first account."""
         allowed, service, region = self.behaviour.policy, parsed.endpoint.service, parsed.endpoint.region
         if allowed is None or account != self._settings.accounts[0].account_id:
             return None
