@@ -1,1 +1,1 @@
-"""What CI systems read: annotations, job details, dotenv files, Terraform variables."""
+"""Formats for CI systems: annotations, job details, dotenv files, Terraform variables."""

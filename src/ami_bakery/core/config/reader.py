@@ -180,7 +180,7 @@ class _Reader:
 
 
 def _dotted_name(name: str, table: Any) -> str | None:
-    """The name of an image whose dots were not quoted, so that TOML reads them as nested tables; else None."""
+    """The name of an image whose dots were not quoted, so that TOML reads them as nested tables; otherwise None."""
     while isinstance(table, dict) and "template" not in table and len(table) == 1:
         ((part, table),) = table.items()
         name = f"{name}.{part}"

@@ -117,7 +117,7 @@ class Files:
             return None
         found = find_paths(self.reading, name, folders)
         if context.role and any(path.startswith(context.role + "/") for path in found):
-            # A partly known name in a role: outside the role, only files of the same kind may be meant.
+            # A partly known name in a role: outside the role, it can only name files of the same kind.
             found = [path for path in found if posixpath.dirname(path) != context.playbook]
         return found
 

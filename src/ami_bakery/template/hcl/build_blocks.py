@@ -95,7 +95,7 @@ def _expanded(block: Block, scope: Scope) -> Iterator[tuple[Block, Scope]]:
 
 
 def _items(collection: Cty) -> Iterator[tuple[Cty, Cty]]:
-    """Yields the items of a `dynamic` block. An unknown collection gives one unknown item."""
+    """Yields the items of a `dynamic` block; one unknown item for an unknown collection."""
     if collection.is_known and isinstance(collection.raw, tuple | dict):
         yield from collection.items()
         return

@@ -129,7 +129,7 @@ def _variables(reading: Reading, root: Mapping[str, JsonValue]) -> dict[str, tup
     given = {
         name: (value, reading.given_location()) for name, value in (optional | dict(reading.request.variables)).items()
     }
-    # An unknown function gives an unknown value.
+    # The value of an unknown function is unknown.
     deferred = {name: (f"{{{{handed_over `{name}`}}}}", reading.given_location()) for name in reading.request.deferred}
     return raw | given | deferred
 

@@ -11,7 +11,7 @@ _OUTPUT_OPTION = re.compile(
 
 
 class Effects:
-    """What one command does, according to its words.
+    """The effects of one command, according to its words.
 
     reads     paths that it reads if they exist
     files     the words of `reads` that are surely names of files

@@ -162,7 +162,7 @@ def _of_unknown(function: Function, name: str, arguments: Sequence[Cty], unknown
 
 
 def _known_pieces(separator: Cty, text: Cty) -> list[Cty]:
-    """Returns the known pieces that `split()` gives for a partly known string."""
+    """Returns the known pieces of `split()` of a partly known string."""
     known = text.raw.known if isinstance(text.raw, Missing) else ""
     if not known or not isinstance(separator.raw, str) or not separator.raw:
         return []
