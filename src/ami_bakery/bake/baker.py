@@ -265,7 +265,7 @@ class Baker:
         return ""
 
     def _check_provisioners(self, failed: Sequence[Tolerated], facts: TemplateFacts, amis: Mapping[str, Ami]) -> None:
-        """Rejects AMIs if a provisioner failed that may fail. Packer's exit status does not show this."""
+        """Rejects AMIs if a provisioner failed, even if the template tolerates it and Packer exits with success."""
         if not failed:
             return
         steps = "; ".join(f"{one.step or 'a provisioner'} ({one.builder}) failed with {one.error}" for one in failed)

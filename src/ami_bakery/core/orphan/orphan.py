@@ -196,7 +196,7 @@ def _is_proven(resource: Resource) -> bool:
 
 
 def expired_lock(lock: SeenLock) -> Orphan | None:
-    """Returns an expired lock as an orphan, also if its expiry is impossible; otherwise None."""
+    """Returns the lock as an orphan if it has expired or its expiry is impossible."""
     if not lock.expired and not lock.exceeds_maximum:
         return None
     _, sure = _expiry(lock)

@@ -191,7 +191,7 @@ def _decide(
 
 
 def _source(there: Mapping[str, Ami], wanted: Wanted) -> Ami:
-    """Returns the source of copies, preferably one that is not encrypted.
+    """Returns the source of copies: the AMI in the build region, or preferably one without a KMS key.
 
     A copy of an encrypted AMI is encrypted, too. Back in the build region it would get the account's default key, and
     such an AMI cannot be shared.
