@@ -24,8 +24,8 @@ fault or is killed; the next run bakes the same image. After each pair, the test
 - The next run succeeds and prints the only finished AMI of each region. If the first run printed an
   id, it is the same.
 - Finished work is not done again.
-- A run that fails says why, and lists all resources that it left in EC2.
-- `images --orphans` lists the resources that both left behind, and `--clean` deletes all of them.
+- A run that fails says why, and lists all resources that it could not delete in EC2.
+- `images --orphans` lists the orphaned resources of both runs, and `--clean` deletes all of them.
 
 The tables show two exceptions. *reported only*: the resource could not be tagged (no permission, no
 service or no credentials), and only the message of the failed run names it. *without a trace*:
