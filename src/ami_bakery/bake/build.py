@@ -1,4 +1,4 @@
-"""The steps from the look-up to a verified AMI: adopt, abandon, remove, build."""
+"""The steps from the lookup to a verified AMI: adopt, abandon, remove, build."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SETTLING = "waiting for the last holder's changes to become visible"
 
 
 class BuildSteps:
-    """Carries out the look-ups and the build of one bake."""
+    """Carries out the lookups and the build of one bake."""
 
     def __init__(self, state: BakeState) -> None:
         self._state = state
