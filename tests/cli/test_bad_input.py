@@ -215,10 +215,10 @@ def test_missing_template_or_workdir_is_an_error(app: Harness, drop_in: Harness)
     )
     app.write("bakery.toml", TOML + 'workdir = "nope"\n')
     error_parts(
-        app.run("plan", environment=without), "bakery.toml:7: images.app.workdir: there is no such folder: nope"
+        app.run("plan", environment=without), "bakery.toml:7: images.app.workdir: no such folder: nope"
     )
     absent = {"PACKER_JSON_PATH": f"{drop_in.folder}/ami/nope.json"}
-    error_parts(drop_in.run("plan", environment=absent), "nope.json (PACKER_JSON_PATH)", "there is no such file")
+    error_parts(drop_in.run("plan", environment=absent), "nope.json (PACKER_JSON_PATH)", "no such file")
     nothing_baked(app)
 
 
@@ -228,7 +228,7 @@ def test_aws_error_for_a_source_ami_names_the_line_in_the_template(app: Harness)
     app.write("bakery.toml", TOML + 'from = { owners = ["self"], filters = { nmae = "x" } }\nfrom_variable = "size"\n')
     error_parts(app.run("plan"), "(bakery.toml:7)", "nmae")
     app.write("bakery.toml", TOML + 'var_files = ["absent.json"]\n')
-    error_parts(app.run("plan"), "bakery.toml:7: images.app.var_files: there is no such file: absent.json")
+    error_parts(app.run("plan"), "bakery.toml:7: images.app.var_files: no such file: absent.json")
     nothing_baked(app)
 
 
@@ -302,7 +302,7 @@ def test_template_without_an_ami_builder_is_refused_before_the_build(app: Harnes
 
 def test_template_for_another_region_is_refused_before_the_build(app: Harness) -> None:
     app.write("ami/app.json", json_template(region="eu-west-1"))
-    error_parts(app.run("bake"), "ami/app.json:", "bakes in eu-west-1", "wanted in us-east-1", "Correct `regions`")
+    error_parts(app.run("bake"), "ami/app.json:", "builds in eu-west-1", "first region is us-east-1", "Fix `regions`")
     assert "RunInstances" not in app.calls()
 
 

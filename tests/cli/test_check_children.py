@@ -156,7 +156,7 @@ def test_plan_names_a_missing_required_variable(two: Harness, command: str) -> N
     run = two.run(command, "base")
     assert run.status == 1
     assert "the variable 'machine' has no default and no value" in run.stderr
-    assert 'vars = { machine = "..." } of images.base' in run.stderr
+    assert 'vars = { machine = "..." } in images.base' in run.stderr
     assert "`from`" not in run.stderr
     two.write("bakery.toml", TOML.replace("base.json", 'base.json"\nvars = { machine = "t3.micro" }\nsalt = "'))
     assert two.run("plan", "base").status == 0
