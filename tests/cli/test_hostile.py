@@ -95,7 +95,7 @@ def test_logs_are_private_and_output_files_follow_the_umask(app: Harness) -> Non
 
 BUGGY = """
 import sys
-from ami_bakery import cli
+from ami_bakery.cli import main as cli
 from ami_bakery.cli.commands import digest
 digest.run = lambda invocation: 1 // 0
 sys.exit(cli.main(["digest"]))
