@@ -214,9 +214,7 @@ def test_missing_template_or_workdir_is_an_error(app: Harness, drop_in: Harness)
         app.run("plan", environment=without), "reading the template ami/ap.json (bakery.toml:4)", "no such file"
     )
     app.write("bakery.toml", TOML + 'workdir = "nope"\n')
-    error_parts(
-        app.run("plan", environment=without), "bakery.toml:7: images.app.workdir: no such folder: nope"
-    )
+    error_parts(app.run("plan", environment=without), "bakery.toml:7: images.app.workdir: no such folder: nope")
     absent = {"PACKER_JSON_PATH": f"{drop_in.folder}/ami/nope.json"}
     error_parts(drop_in.run("plan", environment=absent), "nope.json (PACKER_JSON_PATH)", "no such file")
     nothing_baked(app)

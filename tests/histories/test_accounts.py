@@ -79,7 +79,7 @@ def test_template_that_builds_in_another_account_is_reported_before_packer(
     said = run.stdout + run.stderr
     assert run.status == 1
     named = "assume_role" if "assume_role" in login else "access_key"
-    assert f"builds in the account {OTHER.account_id} ({named}" in said
+    assert f"builds in account {OTHER.account_id} ({named}" in said
     assert f"looks for its AMI in {OURS.account_id}" in said
     assert "ami/app.json:" in said
     assert OTHER.secret_access_key not in said
@@ -90,7 +90,7 @@ def test_hcl_template_that_builds_in_another_account_is_reported_before_packer(a
     app.write("ami/app.pkr.hcl", HCL % f'assume_role {{\n    role_arn = "{ROLE}"\n  }}')
     app.write("bakery.toml", (app.folder / "bakery.toml").read_text().replace("app.json", "app.pkr.hcl"))
     run = app.run("check")
-    assert f"builds in the account {OTHER.account_id} (assume_role)" in run.stdout
+    assert f"builds in account {OTHER.account_id} (assume_role)" in run.stdout
 
 
 def test_drop_in_template_that_builds_in_another_account_is_reported_before_packer(drop_in: Harness) -> None:
@@ -146,7 +146,7 @@ def test_profile_of_another_account_is_reported(app: Harness) -> None:
     app.write("ami/app.json", json_template(profile="second"))
     run = app.run("bake", environment=NO_KEYS)
     assert run.status == 1
-    assert f"builds in the account {OTHER.account_id} (profile)" in run.stderr
+    assert f"builds in account {OTHER.account_id} (profile)" in run.stderr
     assert app.packer_runs == 0
 
 
