@@ -37,7 +37,7 @@ def test_disabled_ami_of_the_same_definition_can_be_enabled(app: Harness, ec2: E
     app.write("ami/app.json", json_template(ami_name=NAMED))
     ami = app.run("bake").answer
     ec2.disable_image(ImageId=ami)
-    assert f"{ami} of us-east-1 has this digest but does not count: it is disabled" in app.run("plan").stdout
+    assert f"{ami} (us-east-1) has this digest but does not count: it is disabled" in app.run("plan").stdout
     run = app.run("bake")
     assert f"Enable it: aws ec2 enable-image --region us-east-1 --image-id {ami}" in run.stderr
     assert app.packer_runs == 1

@@ -63,7 +63,7 @@ def test_quiet_bake_that_fails_says_why(app: Harness, way: str) -> None:
     app.write("ami/app.json", json_template(region="eu-west-1"))
     run = app.run("bake", way)
     assert run.status == 1
-    assert "wanted in us-east-1" in run.stderr
+    assert "first region is us-east-1" in run.stderr
 
 
 def test_image_that_cannot_be_defined_does_not_stop_the_others(app: Harness) -> None:
