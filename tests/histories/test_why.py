@@ -381,7 +381,7 @@ def test_ssm_parameter_without_an_ami_is_reported(app: Harness, local: LocalAws)
     app.write("bakery.toml", f'{TOML}from = {{ ssm = "/x" }}\n')
     run = app.run("digest")
     assert (run.status, run.stdout) == (1, "")
-    assert "its value is no AMI id: 'hello'" in run.stderr
+    assert "its value is not an AMI id: 'hello'" in run.stderr
 
 
 def test_ami_from_another_source_ami_than_was_hashed_gets_no_digest(app: Harness, ec2: EC2Client) -> None:

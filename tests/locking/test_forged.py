@@ -166,8 +166,8 @@ def test_forty_configured_tags_leave_room_on_the_lock(app: Harness, ec2: EC2Clie
     ("tags", "why"),
     [
         ({FORMAT_TAG: ""}, "it was never verified"),
-        ({FROM_TAG: "ami-0123456789abcdef0"}, "it was made from ami-0123456789abcdef0 (ami-bakery:from)"),
-        ({FROM_TAG: "ami-0123456789abcdef0 ami-0123456789abcdef1"}, "it was made from ami-0123456789abcdef0 ami-"),
+        ({FROM_TAG: "ami-0123456789abcdef0"}, "its source AMI is ami-0123456789abcdef0 (ami-bakery:from)"),
+        ({FROM_TAG: "ami-0123456789abcdef0 ami-0123456789abcdef1"}, "its source AMI is ami-0123456789abcdef0 ami-"),
         ({DIGEST_TAG: "", FORMAT_TAG: ""}, "no AMI found for this image"),
     ],
 )
