@@ -64,3 +64,12 @@ def test_public_function_names_are_unique() -> None:
 
 def test_module_names_are_unique_or_name_the_same_thing_on_two_layers() -> None:
     assert _duplicates(_module_name).keys() == SHARED_MODULE_NAMES.keys()
+
+
+def test_no_folder_has_more_than_twenty_entries() -> None:
+    """`ls` of a folder fits on a screen."""
+    folders = {path.parent for path in _modules()}
+    modules = {str(folder.relative_to(SOURCE)): len(list(folder.glob("*.py"))) for folder in folders}
+    assert {name: count for name, count in modules.items() if count > 20} == {}
+    entries = [path for path in SOURCE.iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= 20

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.config.model import Config, KeyPath
 
 FILE_NAME = "bakery.toml"
-_NAME_A_FILE = "Use --config with the path of a bakery.toml, or of its folder."
+_NAME_A_FILE = "Use -C with the path of a bakery.toml, or of its folder."
 
 
 def find_config(folder: Path) -> Path | None:

@@ -19,14 +19,14 @@ from ami_bakery.template.shell.local_files import (
     may_be_path,
     of_own_process,
 )
-from ami_bakery.template.shell.programs import effects_of
+from ami_bakery.template.shell.programs.known_programs import effects_of
 from ami_bakery.template.shell.script_walk import Shell
 from ami_bakery.template.shell.words import ShellCall, ShellWord
 from ami_bakery.template.source_tree import FileKind
 
 if TYPE_CHECKING:
     from ami_bakery.template.shell.local_commands import LocalRun
-    from ami_bakery.template.shell.program_effects import Effects
+    from ami_bakery.template.shell.programs.program_effects import Effects
     from ami_bakery.template.shell.shell_builtins import ShellCommands
 
 _MOST_COMMANDS = 20_000

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from ami_bakery.template.shell.program_effects import options_of
+from ami_bakery.template.shell.programs.program_effects import options_of
 
 _RUNS_MORE: Mapping[str, re.Pattern[str]] = {
     "awk": re.compile(

@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Sequence
 
-from ami_bakery.template.shell.program_effects import Effects, Program, options_of
+from ami_bakery.template.shell.programs.program_effects import Effects, Program, options_of
 
 
 def copying(with_value: str) -> Program:

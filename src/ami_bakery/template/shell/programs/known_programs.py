@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from ami_bakery.template.expression.known_values import CHECKOUT, HOLE
-from ami_bakery.template.shell import copying_programs as copies
-from ami_bakery.template.shell import program_names as names
-from ami_bakery.template.shell import running_programs as running
-from ami_bakery.template.shell import writing_programs as writes
 from ami_bakery.template.shell.embedded_code import files_of_code, runs_more, words_of_code
-from ami_bakery.template.shell.program_effects import (
+from ami_bakery.template.shell.programs import copying_programs as copies
+from ami_bakery.template.shell.programs import program_names as names
+from ami_bakery.template.shell.programs import running_programs as running
+from ami_bakery.template.shell.programs import writing_programs as writes
+from ami_bakery.template.shell.programs.program_effects import (
     Effects,
     Program,
     likely_writes,

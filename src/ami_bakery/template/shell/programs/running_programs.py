@@ -6,7 +6,7 @@ import posixpath
 import re
 
 from ami_bakery.template.shell.embedded_code import words_of_code
-from ami_bakery.template.shell.program_effects import Effects, likely_writes, options_of, options_of_prefix
+from ami_bakery.template.shell.programs.program_effects import Effects, likely_writes, options_of, options_of_prefix
 
 
 def shell(name: str, arguments: list[str], effects: Effects) -> None:

@@ -6,7 +6,7 @@ import posixpath
 import re
 from urllib.parse import urlsplit
 
-from ami_bakery.template.shell.program_effects import Effects, Program, likely_writes, options_of
+from ami_bakery.template.shell.programs.program_effects import Effects, Program, likely_writes, options_of
 
 
 def curl(arguments: list[str], effects: Effects) -> None:
