@@ -563,7 +563,7 @@ def test_bakery_toml_that_is_not_a_regular_file_is_refused(
     if kind == "folder":
         error_parts(run, "other.toml/bakery.toml", "no such file", status=2)
     else:
-        error_parts(run, path.name, "not a regular file", "--config", status=2)
+        error_parts(run, path.name, "not a regular file", "Use -C", status=2)
 
 
 NO_FILE = {
