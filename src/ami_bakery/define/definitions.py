@@ -63,7 +63,7 @@ def define_many(
                     check_required(resolver.config.file, image, facts)
                 questions += resolver.questions(image, facts)
             elif kept:
-                resolver.check_places(image)
+                resolver.check_paths(image)
                 check_region_names(resolver, image, None)
             read[name] = facts
     definitions = []

@@ -60,7 +60,7 @@ class _Ignore:
         is_chosen = origin.declared or origin.guessed
         self._config_file = config_file if is_chosen and path != config_file else None
 
-    def leaves_out_all(self, path: str, *, folder: bool) -> bool:
+    def excludes_all(self, path: str, *, folder: bool) -> bool:
         """Whether a pattern matches a guessed origin or one of its parent folders."""
         parts = path.split("/")
         above = ["/".join(parts[:count]) for count in range(1, len(parts))]
@@ -145,15 +145,15 @@ class FileWalk:
                 ) from None
             raise error_at(self.origin.location, error) from error
 
-    def takes(self, place: str) -> bool:
+    def would_yield(self, real: str) -> bool:
         """Whether the last walk would have yielded a file at this real path."""
-        folder, _, name = place.rpartition("/")
-        return not self.outputs.holds(place) and any(
+        folder, _, name = real.rpartition("/")
+        return not self.outputs.holds(real) and any(
             not self.ignore.matches(name if path == "." else f"{path}/{name}", folder=False)
             for path in self.walked.get(folder or "/", ())
         )
 
-    def glob_takes(self, place: str) -> bool:
+    def glob_would_yield(self, real: str) -> bool:
         """Whether a file at this real path would match the origin's pattern."""
         if not self.origin.declared or self.tree.entry(self.path) is not None or not _GLOB.search(self.path):
             return False
@@ -162,13 +162,13 @@ class FileWalk:
         if start is None or start.kind is not FileKind.FOLDER:
             return False
         above = self.tree.identity(folder).rstrip("/") + "/"
-        return place.startswith(above) and spec.match_file(place[len(above) :])
+        return real.startswith(above) and spec.match_file(real[len(above) :])
 
     def _found(self) -> Iterator[WalkEntry]:
         start = self.tree.entry(self.path)
         if start is not None:
             is_folder = start.kind is FileKind.FOLDER
-            if not self.origin.guessed or not self.ignore.leaves_out_all(self.path, folder=is_folder):
+            if not self.origin.guessed or not self.ignore.excludes_all(self.path, folder=is_folder):
                 yield from self._at(start, ())
         elif self.origin.declared and _GLOB.search(self.path):
             yield from self._at_glob()
@@ -224,9 +224,9 @@ class FileWalk:
                 continue
             yield child if path is child.path else TreeEntry(path, child.kind)
 
-    def _is_output(self, place: str) -> bool:
+    def _is_output(self, real: str) -> bool:
         """Whether a path is an output. Patterns for a whole folder do not apply if bakery.toml names it."""
-        return self.outputs.holds(place, declared_at=self._start if self.origin.declared else None)
+        return self.outputs.holds(real, declared_at=self._start if self.origin.declared else None)
 
     def _at(self, found: TreeEntry, above: tuple[str, ...], identity: str | None = None) -> Iterator[WalkEntry]:
         """Yields the entry at a path, and all entries below it.

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ami_bakery.define.file_walk import FileWalk, NamedBy, WalkEntry, display_path, error_at
-from ami_bakery.define.output_paths import Written, true_place
+from ami_bakery.define.output_paths import Written, real_path
 from ami_bakery.errors import SourceError
 from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.source_tree import FileKind, SourceTree
@@ -131,8 +131,8 @@ def _sort_key(home: str, found: WalkEntry) -> tuple[bytes, bool]:
 
     Paths in the home folder (`~/...`) come before those in a folder named `~`.
     """
-    told = display_path(found.path, home)
-    return told.encode("utf-8", "surrogateescape").replace(b"/", b"\0"), told is found.path
+    displayed = display_path(found.path, home)
+    return displayed.encode("utf-8", "surrogateescape").replace(b"/", b"\0"), displayed is found.path
 
 
 def _renamed(walk: FileWalk, home: str) -> Iterable[WalkEntry]:
@@ -181,14 +181,17 @@ def would_be_input(tree: SourceTree, image: ImageConfig, config_file: str, facts
     Compares real paths, because an input may be a link to `path`.
     """
     outputs = _outputs(tree, image, facts, ())
-    wanted = true_place(tree, tree.relative(path))
+    wanted = real_path(tree, tree.relative(path))
     if wanted is None:
         return False
     origins = (*_declared(tree, image, config_file), *_read_by_packer(image, config_file, facts))
     walks = [FileWalk(tree, image, config_file, outputs, origin) for origin in origins]
     for walk in walks:
         deque(walk, maxlen=0)
-    return any(wanted == true_place(tree, walk.path) or walk.takes(wanted) or walk.glob_takes(wanted) for walk in walks)
+    return any(
+        wanted == real_path(tree, walk.path) or walk.would_yield(wanted) or walk.glob_would_yield(wanted)
+        for walk in walks
+    )
 
 
 def _outputs(tree: SourceTree, image: ImageConfig, facts: TemplateFacts, written: Iterable[str]) -> Written:

@@ -29,11 +29,11 @@ class Written:
         exact = {tree.relative(output.path) for output in counting if not output.pattern and not output.is_folder}
         exact = {path for path in exact if (entry := tree.entry(path)) is None or entry.kind is not FileKind.FOLDER}
         exact |= {tree.relative(path) for path in files}
-        self._exact = frozenset(place for path in exact if (place := true_place(tree, path)) is not None)
-        self._parents = frozenset(place.rpartition("/")[0] for place in self._exact)
+        self._exact = frozenset(real for path in exact if (real := real_path(tree, path)) is not None)
+        self._parents = frozenset(real.rpartition("/")[0] for real in self._exact)
         self._patterns = tuple(_patterns(tree, counting))
         made = {tree.relative(output.path) for output in counting if output.is_folder}
-        self._made = frozenset(place for path in made if (place := true_place(tree, path)) is not None)
+        self._made = frozenset(real for path in made if (real := real_path(tree, path)) is not None)
         self.folders = frozenset(_folders_written_into(tree, (output.path for output in counting)))
 
     def may_lie_in(self, folder: str) -> bool:
@@ -41,17 +41,17 @@ class Written:
         above = folder.rstrip("/")
         return above in self._parents or any(f"{above}/".startswith(f"{base}/") for base, _, _ in self._patterns)
 
-    def holds(self, place: str, *, declared_at: str | None = None) -> bool:
+    def holds(self, real: str, *, declared_at: str | None = None) -> bool:
         """Whether the file at a real path is an output.
 
         declared_at  the real path of a folder in bakery.toml; patterns for all files of that folder, or of a parent,
                      do not apply there
         """
-        if place in self._exact:
+        if real in self._exact:
             return True
         for base, whole, matcher in self._patterns:
             is_declared = whole and declared_at is not None and f"{declared_at}/".startswith(f"{base}/")
-            if not is_declared and place.startswith(f"{base}/") and matcher.fullmatch(place[len(base) + 1 :]):
+            if not is_declared and real.startswith(f"{base}/") and matcher.fullmatch(real[len(base) + 1 :]):
                 return True
         return False
 
@@ -88,7 +88,7 @@ def _folders_written_into(tree: SourceTree, paths: Iterable[str]) -> Iterator[st
             yield tree.identity(folder)
 
 
-def true_place(tree: SourceTree, path: str) -> str | None:
+def real_path(tree: SourceTree, path: str) -> str | None:
     """Returns the real path, with all links in its folder resolved; None if the folder does not exist."""
     folder, _, name = path.rpartition("/")
     folder = folder or ("/" if path.startswith("/") else ".")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ami_bakery.template.facts import TemplateFacts
 
 
-def check_places(tree: SourceTree, file: str, image: ImageConfig) -> None:
+def check_paths(tree: SourceTree, file: str, image: ImageConfig) -> None:
     """Raises if the template, a variable file, or Packer's working directory does not exist.
 
     file  bakery.toml

@@ -23,7 +23,7 @@ from ami_bakery.core.packer.arguments import PackerArguments
 from ami_bakery.define.base_lookup import BaseQuery, BaseResult, ask, base_queries, query_of_filter
 from ami_bakery.define.drop_in import SUBNET_VARIABLE, Unseen, drop_in_checksum, warnings
 from ami_bakery.define.inputs import Inventory, inventory_of, stream, template_folder, would_be_input
-from ami_bakery.define.preconditions import check_places, check_variables
+from ami_bakery.define.preconditions import check_paths, check_variables
 from ami_bakery.define.progress import HashingProgress
 from ami_bakery.errors import (
     AwsError,
@@ -240,7 +240,7 @@ class Resolver(Frozen):
     def checked_facts(self, image: ImageConfig) -> TemplateFacts:
         """Reads the template. Raises `ConfigError` if it does not fit the configuration."""
         try:
-            self.check_places(image)
+            self.check_paths(image)
             facts = self.facts(image)
         except TemplateSyntaxError as error:
             raise self._in_packers_words(image, error) from error
@@ -249,8 +249,8 @@ class Resolver(Frozen):
         check_variables(self.config, image, facts)
         return facts
 
-    def check_places(self, image: ImageConfig) -> None:
-        check_places(self.ports.tree, self.config.file, image)
+    def check_paths(self, image: ImageConfig) -> None:
+        check_paths(self.ports.tree, self.config.file, image)
 
     def _inputs(self, image: ImageConfig, facts: TemplateFacts) -> Generator[tuple[Entry, tuple[SourceLocation, ...]]]:
         """Yields the inputs in order, and reports the progress."""
@@ -347,8 +347,8 @@ class Resolver(Frozen):
             unseen = Unseen()
             with self._progress(image) as progress:
                 digest = drop_in_checksum(self.ports.tree, image, unseen, progress)
-            told = tuple(warnings(self.ports.tree, image, self.ports.environment, unseen))
-            return ImageDefinition(image=image, digest=digest, unseen=told)
+            unseen_inputs = tuple(warnings(self.ports.tree, image, self.ports.environment, unseen))
+            return ImageDefinition(image=image, digest=digest, unseen=unseen_inputs)
         facts, found = inputs or self.inputs(image)
         inventory, entries = (found, None) if isinstance(found, Inventory) else (None, found)
         base = self._base(image, facts, parents)
@@ -425,8 +425,8 @@ class Resolver(Frozen):
         Raises `PackerError` if a required plugin is missing and may not or cannot be installed.
         """
         workdir = self.ports.tree.absolute(self.workdir(image))
-        told = self.template_argument(image)
-        return self.ports.packer.plugins(image.name, told, workdir, facts, self.ports.reporter)
+        argument = self.template_argument(image)
+        return self.ports.packer.plugins(image.name, argument, workdir, facts, self.ports.reporter)
 
     def handed_variables(
         self, definition: ImageDefinition, facts: TemplateFacts, region: str
@@ -464,8 +464,8 @@ class Resolver(Frozen):
 
     def known_bases(self, region: str) -> dict[str, Ami]:
         """Returns the source AMIs of a region that were looked up in this run, by id."""
-        told = (answer for answer in self._answers.values() if isinstance(answer, tuple))
-        return {ami.id: ami for amis in told for ami in amis if ami.region == region}
+        results = (answer for answer in self._answers.values() if isinstance(answer, tuple))
+        return {ami.id: ami for amis in results for ami in amis if ami.region == region}
 
     def _base(self, image: ImageConfig, facts: TemplateFacts, parents: Mapping[str, Ami | None]) -> _Base:
         match image.base:

@@ -24,19 +24,19 @@ def failing_lines(lines: Sequence[str], count: int) -> list[str]:
     lines  the end of Packer's human-readable output, without empty lines
     """
     errors = {match["builder"]: line for line in lines if (match := _FAILED.search(line))}
-    told = [line for line in lines if _tells(line, frozenset(errors))]
-    steps = [number for number, line in enumerate(told) if (match := _LINE.match(line)) and _STEP.match(match["text"])]
+    shown = [line for line in lines if _is_informative(line, frozenset(errors))]
+    steps = [number for number, line in enumerate(shown) if (match := _LINE.match(line)) and _STEP.match(match["text"])]
     start = steps[-1] if steps else 0
-    if not errors or len(told) - start <= count:
-        return told[max(start if len(told) - start >= _FEWEST else 0, len(told) - count) :]
-    return [told[start], *told[len(told) - count + 1 :]]
+    if not errors or len(shown) - start <= count:
+        return shown[max(start if len(shown) - start >= _FEWEST else 0, len(shown) - count) :]
+    return [shown[start], *shown[len(shown) - count + 1 :]]
 
 
 _FEWEST = 4
 """A step with fewer lines, its error included, is shown with some lines before it."""
 
 
-def _tells(line: str, failed: frozenset[str]) -> bool:
+def _is_informative(line: str, failed: frozenset[str]) -> bool:
     if _SUMMARY.match(line):
         return False
     match = _LINE.match(line)
