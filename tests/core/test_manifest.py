@@ -16,6 +16,7 @@ from ami_bakery.core.definition.manifest import (
     hash_value,
     parse_components,
 )
+from tests.s_expressions import parse
 
 FILE = Entry(path="ami/setup.sh", kind=EntryKind.FILE, executable=True, sha256="1" * 64)
 MANIFEST = Manifest(
@@ -73,29 +74,6 @@ def test_bytes_are_a_canonical_s_expression_with_the_format_number() -> None:
     assert (name, number) == (b"ami-bakery-manifest", b"1")
     found = [section[0] for section in sections if isinstance(section, list)]
     assert found == [b"settings", b"variables", b"base", b"tools", b"files"]
-
-
-def parse(data: bytes) -> list[object]:
-    """A parser for canonical S-expressions, independent of the writer."""
-    stack: list[list[object]] = [[]]
-    at = 0
-    while at < len(data):
-        if data[at : at + 1] == b"(":
-            stack.append([])
-            at += 1
-        elif data[at : at + 1] == b")":
-            done = stack.pop()
-            stack[-1].append(done)
-            at += 1
-        else:
-            colon = data.index(b":", at)
-            length = int(data[at:colon])
-            stack[-1].append(data[colon + 1 : colon + 1 + length])
-            at = colon + 1 + length
-    (top,) = stack
-    assert len(top) == 1
-    assert isinstance(top[0], list)
-    return top[0]
 
 
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=5))

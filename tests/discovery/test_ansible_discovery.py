@@ -144,7 +144,7 @@ def test_files_that_ansible_opens_are_found(tmp_path: Path) -> None:
 
 
 def _settings(layout: Layout) -> str:
-    """Returns the template. The build's address, unknown before the build, stands for unknown parts."""
+    """Returns the template. Unknown parts are the build's address, which is not known before the build."""
     arguments = [word if word not in layout.unknown else "{{build `Host`}}" for word in layout.arguments]
     for word in layout.unknown:
         arguments = [each.replace(word, "{{build `Host`}}") for each in arguments]

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from tests.docs.test_walks import steps_of, walk
 from tests.documents import ROOT, blocks_of
 from tests.harness import Harness
+from tests.s_expressions import Node, parse
 
 DOCUMENT = "docs/reference/manifest-format.md"
 FILES = {
@@ -17,8 +18,6 @@ FILES = {
 STEPS = [step for block in blocks_of(DOCUMENT) if block.mark.startswith(("walk ", "file ")) for step in steps_of(block)]
 DIGEST = STEPS[-1].shown.strip()
 
-Node: TypeAlias = "str | list[Node]"
-
 
 def documented_bytes() -> bytes:
     """The example's bytes: the block without comments and white space."""
@@ -26,28 +25,11 @@ def documented_bytes() -> bytes:
     return "".join(re.sub(r";.*", "", text).split()).encode()
 
 
-def parse(data: bytes) -> list[Node]:
-    """Parses a canonical S-expression (RFC 9804, section 6.1)."""
-    open_lists: list[list[Node]] = [[]]
-    at = 0
-    while at < len(data):
-        if data[at : at + 1] == b"(":
-            open_lists.append([])
-            at += 1
-        elif data[at : at + 1] == b")":
-            closed = open_lists.pop()
-            open_lists[-1].append(closed)
-            at += 1
-        else:
-            length, _, _ = data[at:].partition(b":")
-            start = at + len(length) + 1
-            at = start + int(length)
-            assert at <= len(data)
-            open_lists[-1].append(data[start:at].decode())
-    (whole,) = open_lists
-    (manifest,) = whole
-    assert isinstance(manifest, list)
-    return manifest
+Text: TypeAlias = "str | list[Text]"
+
+
+def as_text(node: Node) -> Text:
+    return node.decode() if isinstance(node, bytes) else [as_text(item) for item in node]
 
 
 def sha256(text: str) -> str:
@@ -68,7 +50,7 @@ def test_documented_bytes_are_those_of_the_golden_file() -> None:
 
 
 def test_documented_bytes_have_the_hashes_of_the_documented_files_and_value() -> None:
-    name, number, settings, variables, base, tools, files = parse(documented_bytes())
+    name, number, settings, variables, base, tools, files = map(as_text, parse(documented_bytes()))
     assert (name, number) == ("ami-bakery-manifest", "1")
     assert settings[1][0] == ["image", "app"]
     assert variables[1][0] == ["variables", ["size", sha256("t3.small")]]

@@ -58,9 +58,9 @@ def kill_at_call(harness: Harness, local: LocalAws, step: Step, fault: str) -> O
     harness.control.reset()
     harness.control.plan(step.inject(MOMENTS[moment]))
     process = _start(harness)
-    while not (struck := harness.control.triggered()) and process.poll() is None:
+    while not (triggered_faults := harness.control.triggered()) and process.poll() is None:
         time.sleep(0.02)
-    return _kill_and_recover(harness, local, process, target, (TABLE, str(step), fault), reached=bool(struck))
+    return _kill_and_recover(harness, local, process, target, (TABLE, str(step), fault), reached=bool(triggered_faults))
 
 
 def lines_of_a_bake(harness: Harness) -> tuple[str, ...]:

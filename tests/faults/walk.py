@@ -36,9 +36,9 @@ def walk(harness: Harness, local: LocalAws, step: Step, name: str) -> Outcome:
     harness.control.plan(step.inject(FAULTS[name]))
     runs = harness.packer_runs
     first = harness.run("bake", "--json", timeout=900)
-    struck = harness.control.triggered()
+    triggered = harness.control.triggered()
     harness.control.clear_faults()
-    reported = summarize(first, harness.packer_runs - runs) if struck else "not reached"
+    reported = summarize(first, harness.packer_runs - runs) if triggered else "not reached"
     problems = [*_problems(first), *_unreported(first, remaining(local))]
     between = finished(local)
     second = recover(harness, local, lambda resource: "reported only" if resource.is_named_in(first.stderr) else "")
