@@ -9,7 +9,7 @@ import pytest
 
 from ami_bakery.adapters.files.config_file import find_config, parse_config_file, read_config_file
 from ami_bakery.core.config.keys import KEYS
-from ami_bakery.core.config.model import BaseFilter, BaseId, BaseImage, BaseParameter, Config
+from ami_bakery.core.config.model import BaseFilter, BaseId, BaseImage, BaseParameter, Config, ImageTest, OnFailure
 from ami_bakery.errors import ConfigError, UsageError
 
 EXAMPLE = """\
@@ -330,6 +330,80 @@ def test_bakery_toml_is_found_in_a_parent_folder(tmp_path: Path) -> None:
 def test_missing_config_file_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         read_config_file(tmp_path / "absent.toml")
+
+
+TESTED = 'version = 1\n[images.a]\ntemplate = "a.json"\n'
+
+
+def test_test_is_a_path_or_a_table() -> None:
+    (short,) = config(f'{TESTED}test = "test.pkr.hcl"\n').images
+    assert short.test == ImageTest(template="test.pkr.hcl")
+    assert short.test.timeout == timedelta(minutes=60)
+    assert short.test.on_failure is OnFailure.KEEP
+    (long,) = config(
+        f"""{TESTED}
+[images.a.test]
+template = "t/test.pkr.hcl"
+workdir = "t"
+vars = {{ size = "small", count = 2 }}
+var_files = ["t/a.pkrvars.hcl"]
+only = ["amazon-ebs.x"]
+except = ["y"]
+timeout = "90s"
+on_failure = "remove"
+"""
+    ).images
+    assert long.test == ImageTest(
+        template="t/test.pkr.hcl",
+        workdir="t",
+        variables=(("count", "2"), ("size", "small")),
+        structured=frozenset({"count"}),
+        var_files=("t/a.pkrvars.hcl",),
+        only=("amazon-ebs.x",),
+        except_=("y",),
+        timeout=timedelta(seconds=90),
+        on_failure=OnFailure.REMOVE,
+    )
+    assert long.line("test", "workdir") == 7
+
+
+def test_test_of_the_defaults_is_for_all_images_without_their_own() -> None:
+    text = """version = 1
+[defaults]
+test = { template = "smoke.pkr.hcl", timeout = "5m" }
+[images.a]
+template = "a.json"
+[images.b]
+template = "b.json"
+test = "b.pkr.hcl"
+"""
+    a, b = config(text).images
+    assert a.test == ImageTest(template="smoke.pkr.hcl", timeout=timedelta(minutes=5))
+    assert b.test == ImageTest(template="b.pkr.hcl")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("3", "images.a.test: expected the path of a template, or a table, got a number"),
+        ('""', "images.a.test: expected a path, got an empty string"),
+        ("{}", "images.a.test: missing template"),
+        ("{ template = 1 }", "images.a.test.template: expected a string, got a number"),
+        ('{ template = "t", timout = "1h" }', "images.a.test.timout: unknown key; did you mean 'timeout'?"),
+        ('{ template = "t", on_fail = "keep" }', "images.a.test.on_fail: unknown key; did you mean 'on_failure'?"),
+        ('{ template = "t", on_failure = "keeep" }', "'keeep' is not one of keep, remove; did you mean 'keep'?"),
+        ('{ template = "t", on_failure = true }', "images.a.test.on_failure: expected keep or remove, got a boolean"),
+        ('{ template = "t", timeout = "0m" }', "expected a duration such as 90s, 10m or 2h, got '0m'"),
+        ('{ template = "t", timeout = 60 }', "expected a duration such as 90s, 10m or 2h, got 60"),
+        ('{ template = "t", vars = { config_checksum = "x" } }', "images.a.test.vars.config_checksum: reserved"),
+        ('{ template = "t", vars = [] }', "images.a.test.vars: expected a table, got a list"),
+        ('{ template = "t", only = "x" }', "images.a.test.only: expected a list, got a string"),
+    ],
+)
+def test_wrong_test_is_explained(value: str, message: str) -> None:
+    (problem,) = problems(f"{TESTED}test = {value}\n")
+    assert message in problem
+    assert problem.startswith("4: ")
 
 
 def test_every_key_has_a_description() -> None:

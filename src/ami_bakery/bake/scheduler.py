@@ -266,6 +266,8 @@ class _Run:
                 result, copies = Result.REUSED, Copies(amis=_wait_for_pending(self.resolver, planned, self.wait_policy))
             case Action.BAKE | Action.COPY:
                 planned, result, copies = self._bake_locked(planned, known, slot)
+            case Action.TEST:
+                raise AssertionError(f"{planned.plan.image} cannot be tested yet")
             case Action.PENDING:
                 raise AssertionError(f"{planned.plan.image} is planned again when its base is baked")
         plan, desired = planned.plan, DesiredState.of(image)

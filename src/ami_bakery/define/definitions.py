@@ -12,8 +12,10 @@ from ami_bakery.core.config.model import BaseImage, ImageConfig
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.regions import HOW_TO_CORRECT, REGIONS, unknown_region
 from ami_bakery.define.preconditions import check_required
+from ami_bakery.define.test_definition import define_test
 from ami_bakery.errors import AwsError, BakeryError, ConfigError
 from ami_bakery.template.location import SourceLocation
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.definition.manifest import Entry
@@ -71,7 +73,9 @@ def define_many(
         inputs = _inputs_while_asking(resolver, read, resolver.unanswered(questions), failures, stack, kept=kept)
         for name, of_image in inputs.items():
             with collect_failures(failures, name):
-                definitions.append(resolver.define(resolver.image(name), parents, of_image))
+                image = resolver.image(name)
+                test = define_test(resolver, image) if kept else None
+                definitions.append(replace(resolver.define(image, parents, of_image), test=test))
     return definitions
 
 

@@ -44,11 +44,11 @@ def _misplaced(
     file: str, image: ImageConfig, key: str, path: str, found: TreeEntry | None, wanted: FileKind
 ) -> ConfigError:
     """Returns the error for a path in bakery.toml that does not exist, or is of the wrong kind."""
-    wrong = f"images.{image.name}.{key}: no such {_CALLED[wanted]}: {path}"
+    wrong = f"{image.table}.{key}: no such {_CALLED[wanted]}: {path}"
     if found is not None:
         what = _CALLED.get(found.kind)
         kind = f"a {what}" if what else "a pipe, a socket or a device"
-        wrong = f"images.{image.name}.{key}: {path} is {kind}, not a {_CALLED[wanted]}"
+        wrong = f"{image.table}.{key}: {path} is {kind}, not a {_CALLED[wanted]}"
     location = SourceLocation(file=file, line=image.line(key))
     todo = f"Use a {_CALLED[wanted]}; the path is relative to the folder of bakery.toml."
     return ConfigError(f"reading {file}", f"{location}: {wrong}", todo, marks=(location.mark(wrong),))
@@ -70,7 +70,7 @@ def check_required(file: str, image: ImageConfig, facts: TemplateFacts) -> None:
     raise ConfigError(
         f"looking for the variables of image {image.name}",
         "\n".join(f"{mark.file}:{mark.line}: {mark.message}" for mark in marks),
-        f'Set it: vars = {{ {name} = "..." }} in images.{image.name} of {file}, or a file in var_files{environment}.',
+        f'Set it: vars = {{ {name} = "..." }} in {image.table} of {file}, or a file in var_files{environment}.',
         marks=marks,
     )
 
@@ -95,7 +95,7 @@ def check_variables(config: Config, image: ImageConfig, facts: TemplateFacts) ->
     if problems:
         raise ConfigError(
             f"comparing {config.file} with {image.template}",
-            "\n".join(f"{config.file}:{line}: images.{image.name}.{text}" for line, text in sorted(problems)),
+            "\n".join(f"{config.file}:{line}: {image.table}.{text}" for line, text in sorted(problems)),
             "Declare it in the template, or fix the name (`from_variable` is the one for the source AMI).",
             marks=tuple(Annotation(config.file, line, text) for line, text in sorted(problems)),
         )

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.definition.stamp import Stamps
     from ami_bakery.core.ec2.image import Ami
     from ami_bakery.core.packer.plugins import UsedPlugin
+    from ami_bakery.define.test_definition import TestDefinition
     from ami_bakery.ports import Ports
     from ami_bakery.template.facts import Builder, SourceAmiFilter, TemplateFacts
 
@@ -59,6 +60,7 @@ class ImageDefinition(Frozen):
     manifest  None in drop-in mode, whose checksum only covers files
     base      (builder, AMI id), as in the manifest
     unseen    warnings about things that the digest does not cover
+    test      None if the image has no test
     """
 
     image: ImageConfig
@@ -69,6 +71,7 @@ class ImageDefinition(Frozen):
     manifest: Manifest | None = None
     base: tuple[tuple[str, str], ...] = ()
     unseen: tuple[str, ...] = ()
+    test: TestDefinition | None = None
 
     @property
     def regions_of_template(self) -> tuple[str, ...]:

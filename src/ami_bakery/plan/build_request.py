@@ -1,24 +1,38 @@
-"""Creates the request for `packer build` from an image's definition."""
+"""Creates the request for `packer build` from the definition of an image, or of its test."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ami_bakery.define.test_definition import resolver_of_tests
 from ami_bakery.ports import BuildRequest
 from ami_bakery.template.facts import TemplateFacts, TemplateFormat
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
-    from ami_bakery.define.resolver import Resolver
+    from ami_bakery.define.resolver import ImageDefinition, Resolver
     from ami_bakery.plan.planner import Planned
 
 _CREDENTIALS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 
 
 def build_request(resolver: Resolver, planned: Planned, facts: TemplateFacts) -> BuildRequest:
-    image, region = planned.definition.image, planned.plan.regions[0]
+    return _request(resolver, planned.definition, facts, planned.plan.regions[0])
+
+
+def request_for_test(resolver: Resolver, definition: ImageDefinition, ami: str, region: str) -> BuildRequest:
+    """Creates the request for `packer build` of an image's test, which starts from `ami`."""
+    test = definition.test
+    assert test is not None, "the image has no test"
+    of_test = replace(definition, image=test.image, base=(("", ami),))
+    return _request(resolver_of_tests(resolver), of_test, test.facts, region)
+
+
+def _request(resolver: Resolver, definition: ImageDefinition, facts: TemplateFacts, region: str) -> BuildRequest:
+    image = definition.image
     tree, environment = resolver.ports.tree, resolver.ports.environment
     workdir = resolver.workdir(image)
-    variables = resolver.handed_variables(planned.definition, facts, region)
+    variables = resolver.handed_variables(definition, facts, region)
     sensitive = frozenset(variable.name for variable in facts.variables if variable.sensitive)
     return BuildRequest(
         image=image.name,

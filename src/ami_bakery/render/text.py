@@ -30,6 +30,7 @@ _SIGNS = {
     Action.REUSE: ("=", "green"),
     Action.BAKE: ("+", "yellow"),
     Action.COPY: (">", "cyan"),
+    Action.TEST: ("*", "cyan"),
     Action.WAIT: ("~", "cyan"),
     Action.PENDING: ("?", "magenta"),
 }
@@ -112,6 +113,7 @@ _VERBS = {
     Action.REUSE: "reuse",
     Action.BAKE: "bake",
     Action.COPY: "copy",
+    Action.TEST: "test",
     Action.WAIT: "wait for",
     Action.PENDING: "decide when the parent image is built",
 }
@@ -321,7 +323,7 @@ def github_output(outcomes: Sequence[Outcome]) -> str:
 
 def github_plan(plans: Sequence[ImagePlan]) -> str:
     """Renders the same outputs for a plan: existing AMIs, and the most expensive action."""
-    order = (Action.BAKE, Action.PENDING, Action.WAIT, Action.COPY, Action.REUSE)
+    order = (Action.BAKE, Action.PENDING, Action.WAIT, Action.TEST, Action.COPY, Action.REUSE)
     actions = {plan.action for plan in plans}
     action = next((action for action in order if action in actions), Action.REUSE)
     return _github_output({plan.image: plan.amis for plan in plans}, action)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-from ami_bakery.core.config.model import BaseFilter, BaseId, BaseImage, BaseParameter, BaseSource, KmsKeys
+from ami_bakery.core.config.model import BaseFilter, BaseId, BaseImage, BaseParameter, BaseSource, ImageTest, KmsKeys
 from ami_bakery.core.ec2.image import DIGEST_TAG, OUR_TAGS
 from ami_bakery.core.text.suggestions import nearest, nearest_always
 from ami_bakery.values import Frozen
@@ -277,6 +277,12 @@ def _filters(value: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple(sorted(pairs))
 
 
+def _test(value: Any) -> ImageTest:
+    from ami_bakery.core.config.ami_test import parse_test
+
+    return parse_test(value)
+
+
 _Parsed: TypeAlias = Any
 
 
@@ -450,6 +456,14 @@ KEYS: tuple[Key, ...] = (
         parse=_list_of(_one_of(DIGEST_PARTS)),
         type="list of strings",
         about=f"Parts to exclude from the digest: {', '.join(f'`{part}`' for part in DIGEST_PARTS)}.",
+    ),
+    Key(
+        name="test",
+        field="test",
+        parse=_test,
+        type="path, or table",
+        about="A Packer template that tests each new AMI before it counts. Not in the digest: a changed test tests the "
+        "existing AMI again.",
     ),
 )
 

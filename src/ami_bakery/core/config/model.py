@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.values import Frozen, field
-
-if TYPE_CHECKING:
-    from datetime import timedelta
 
 DEFAULT_FROM_VARIABLE = "source_ami"
 
@@ -57,6 +56,30 @@ class KmsKeys(Frozen):
 BaseSource: TypeAlias = BaseId | BaseImage | BaseFilter | BaseParameter
 
 
+class OnFailure(StrEnum):
+    """What happens to an AMI that fails its test."""
+
+    KEEP = "keep"
+    REMOVE = "remove"
+
+
+class ImageTest(Frozen):
+    """`test`: a Packer template that starts from a new AMI and makes none.
+
+    Its variable `source_ami` receives the id of the AMI. The other fields are those of an image.
+    """
+
+    template: str
+    workdir: str | None = None
+    variables: tuple[tuple[str, str], ...] = ()
+    structured: frozenset[str] = frozenset()
+    var_files: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    except_: tuple[str, ...] = ()
+    timeout: timedelta = timedelta(minutes=60)
+    on_failure: OnFailure = OnFailure.KEEP
+
+
 class ImageConfig(Frozen):
     """An image, with the defaults merged in. Paths are as written: relative to the root, the folder of bakery.toml.
 
@@ -67,6 +90,8 @@ class ImageConfig(Frozen):
     kms_keys   for copies; in the region of the build, the template configures the encryption
     share_with None: not configured, permissions are not changed
     tags       (name, value), sorted by name: for the AMIs, and to select images; not in the digest
+    test       the template that tests each new AMI; not in the digest, it has a digest of its own
+    section    the table of its keys, below the image's: ``test`` for the test of an image, which is defined as an image
     lines      the line of each key in bakery.toml; each input has its own line as ("inputs", i)
     """
 
@@ -93,8 +118,15 @@ class ImageConfig(Frozen):
     max_age: timedelta | None = None
     salt: str = ""
     digest_exclude: tuple[str, ...] = ()
+    test: ImageTest | None = None
     scheme: Scheme = Scheme.SHA256
+    section: str = ""
     lines: Mapping[KeyPath, int] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def table(self) -> str:
+        """The path of its keys in bakery.toml, for messages: `images.app`, or `images.app.test`."""
+        return f"images.{self.name}.{self.section}" if self.section else f"images.{self.name}"
 
     def line(self, *key: str | int) -> int:
         path: KeyPath = key

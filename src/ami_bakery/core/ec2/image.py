@@ -29,6 +29,10 @@ REGIONS_TAG = "ami-bakery:regions"
 """On the AMI of the build region: the other regions in which the template itself created it."""
 KMS_KEY_TAG = "ami-bakery:kms-key"
 """On a copy: its KMS key, as configured."""
+TESTED_TAG = "ami-bakery:tested"
+"""The digest of the test that the AMI passed."""
+TEST_FAILED_TAG = "ami-bakery:test-failed"
+"""The digest of a verified AMI that failed its test, and so has no digest tag. The next run tests it again."""
 SHARED_TAG = "ami-bakery:shared"
 """The shares that ami-bakery granted, so that it can revoke them: `launch 123456789012`."""
 
@@ -85,6 +89,16 @@ class Ami(Frozen):
     def verified(self) -> bool:
         """Whether ami-bakery verified it. An empty tag does not count: tags are emptied if DeleteTags is denied."""
         return bool(self.tags.get(FORMAT_TAG))
+
+    @property
+    def tested(self) -> str:
+        """The digest of the test that it passed, as hex; empty if none."""
+        return self.tags.get(TESTED_TAG, "")
+
+    @property
+    def test_failed(self) -> str:
+        """The AMI's own digest, as hex, if it failed its last test; otherwise empty."""
+        return self.tags.get(TEST_FAILED_TAG, "")
 
     def carries(self, digest: Digest, base: Collection[str] | None = None) -> bool:
         """Whether this AMI is the finished result of `digest`.
@@ -151,7 +165,7 @@ def copied_tags(tags: Mapping[str, str], wanted: Mapping[str, str], kms_key: str
 
     Omits the source's `aws:` tags, and tags that describe only the source AMI itself.
     """
-    left_out = (KMS_KEY_TAG, SHARED_TAG, REGIONS_TAG)
+    left_out = (KMS_KEY_TAG, SHARED_TAG, REGIONS_TAG, TEST_FAILED_TAG)
     kept = {name: value for name, value in tags.items() if not name.startswith("aws:") and name not in left_out}
     return {**kept, **wanted, **({KMS_KEY_TAG: kms_key} if kms_key else {})}
 
@@ -166,8 +180,9 @@ def finished_tags(
     origin: str,
     run: str,
     template_wrote_digest: bool,
+    tested: str = "",
 ) -> dict[str, str]:
-    """Returns the tags of a verified AMI, without empty values."""
+    """Returns the tags of a verified AMI, without empty values. `tested`: the digest of the test that it passed."""
     if digest.scheme is Scheme.SHA1:
         return {} if template_wrote_digest else {DIGEST_TAG: digest.hex}
     tags = {
@@ -179,5 +194,6 @@ def finished_tags(
         COMMIT_TAG: commit,
         ORIGIN_TAG: origin,
         RUN_TAG: run,
+        TESTED_TAG: tested,
     }
     return {name: value for name, value in tags.items() if value}

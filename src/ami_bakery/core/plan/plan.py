@@ -33,6 +33,8 @@ class Action(StrEnum):
     BAKE = "bake"
     COPY = "copy"
     """Built, but not yet copied to all regions."""
+    TEST = "test"
+    """Built, but not tested by the current test. Nothing is built."""
     WAIT = "wait"
     """Another runner is building it."""
     PENDING = "pending"

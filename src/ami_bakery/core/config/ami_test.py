@@ -1,0 +1,72 @@
+"""The key `test` of an image: a path, or a table of keys with the meaning of the image's."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+from ami_bakery.core.config.keys import KEYS, InvalidValue, Key, type_name
+from ami_bakery.core.config.model import ImageTest, OnFailure
+from ami_bakery.core.text.suggestions import nearest, nearest_always
+
+_OF_IMAGES = ("template", "workdir", "vars", "var_files", "only", "except")
+_TIMEOUT = re.compile(r"(\d{1,6})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def _timeout(value: Any) -> timedelta:
+    match = _TIMEOUT.fullmatch(value) if isinstance(value, str) else None
+    if match is None or int(match[1]) == 0:
+        raise InvalidValue(f"expected a duration such as 90s, 10m or 2h, got {value!r}")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _on_failure(value: Any) -> OnFailure:
+    choices = [choice.value for choice in OnFailure]
+    if not isinstance(value, str):
+        raise InvalidValue(f"expected {' or '.join(choices)}, got {type_name(value)}")
+    if value not in choices:
+        raise InvalidValue(f"{value!r} is not one of {', '.join(choices)}{nearest(value, choices)}")
+    return OnFailure(value)
+
+
+TEST_KEYS: tuple[Key, ...] = (
+    *(key for name in _OF_IMAGES for key in KEYS if key.name == name),
+    Key(
+        name="timeout",
+        field="timeout",
+        parse=_timeout,
+        type="duration such as `10m`",
+        about="The test fails if it takes longer. Units: s, m, h, d. Default: `60m`.",
+    ),
+    Key(
+        name="on_failure",
+        field="on_failure",
+        parse=_on_failure,
+        type="`keep` or `remove`",
+        about="Whether to keep an AMI that fails its test, without the digest, or to remove it. Default: `keep`.",
+    ),
+)
+"""The keys of the table `test`. Those that an image has, too, mean the same, and are about the test's template."""
+
+
+def parse_test(value: Any) -> ImageTest:
+    """Parses a path or a table. Raises `InvalidValue`."""
+    keys = {key.name: key for key in TEST_KEYS}
+    if isinstance(value, str):
+        return ImageTest(template=keys["template"].parse(value))
+    if not isinstance(value, dict):
+        raise InvalidValue(f"expected the path of a template, or a table, got {type_name(value)}")
+    fields: dict[str, Any] = {}
+    for name, item in value.items():
+        if name not in keys:
+            raise InvalidValue(f"unknown key{nearest_always(name, keys)}", name)
+        try:
+            fields[keys[name].field] = keys[name].parse(item)
+        except InvalidValue as wrong:
+            raise InvalidValue(wrong.message, name, *wrong.path) from None
+    if "template" not in fields:
+        raise InvalidValue("missing template")
+    structured = frozenset(name for name, item in value.get("vars", {}).items() if not isinstance(item, str))
+    return ImageTest(structured=structured, **fields)
