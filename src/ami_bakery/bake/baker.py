@@ -155,7 +155,7 @@ class Baker:
         Source AMIs that a filter has just found are known to exist.
         """
         home = self.planned.plan.regions[0]
-        bases = sorted({base for _, base in self.definition.base} - set(self.resolver.known_bases(home)))
+        bases = sorted({base for _, base in self.definition.base} - set(self.resolver.bases.amis(home)))
         there = {ami.id for ami in self.ports.ec2.find_by_id(home, bases)} if bases else set()
         gone = [base for base in bases if base not in there]
         if gone:

@@ -92,6 +92,29 @@ def ask(ports: Ports, queries: Iterable[BaseQuery]) -> Mapping[BaseQuery, BaseRe
     return {query: answer for answers in run_all(tasks) for query, answer in answers.items()}
 
 
+class BaseResults:
+    """The results of the queries of one run: each query runs once."""
+
+    def __init__(self) -> None:
+        self._results: dict[BaseQuery, BaseResult] = {}
+
+    def result(self, ports: Ports, query: BaseQuery) -> BaseResult:
+        self.prefetch(ports, [query])
+        return self._results[query]
+
+    def prefetch(self, ports: Ports, queries: Iterable[BaseQuery]) -> None:
+        """Runs queries in bulk, so that they do not run for each image."""
+        self._results.update(ask(ports, self.unanswered(queries)))
+
+    def unanswered(self, queries: Iterable[BaseQuery]) -> list[BaseQuery]:
+        return [query for query in queries if query not in self._results]
+
+    def amis(self, region: str) -> dict[str, Ami]:
+        """Returns the AMIs of a region that were found, by id."""
+        found = (result for result in self._results.values() if isinstance(result, tuple))
+        return {ami.id: ami for amis in found for ami in amis if ami.region == region}
+
+
 def matching_amis(ports: Ports, query: NewestAmi, *, in_any_state: bool = False) -> tuple[Ami, ...]:
     return ports.ec2.find_matching(
         query.region, query.owners, query.filters, deprecated=query.deprecated, in_any_state=in_any_state

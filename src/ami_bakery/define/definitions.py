@@ -11,6 +11,8 @@ from ami_bakery.concurrency import in_background
 from ami_bakery.core.config.model import BaseImage, ImageConfig
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.regions import HOW_TO_CORRECT, REGIONS, unknown_region
+from ami_bakery.define.base_resolution import queries_of
+from ami_bakery.define.input_collection import check_settings_paths
 from ami_bakery.define.preconditions import check_required
 from ami_bakery.define.test_definition import define_test
 from ami_bakery.errors import AwsError, BakeryError, ConfigError
@@ -63,14 +65,14 @@ def define_many(
                 _check_template_regions(resolver, image, facts)
                 if kept:
                     check_required(resolver.config.file, image, facts)
-                questions += resolver.questions(image, facts)
+                questions += queries_of(resolver.settings(image), facts)
             elif kept:
-                resolver.check_paths(image)
+                check_settings_paths(resolver.settings(image))
                 check_region_names(resolver, image, None)
             read[name] = facts
     definitions = []
     with ExitStack() as stack:
-        inputs = _inputs_while_asking(resolver, read, resolver.unanswered(questions), failures, stack, kept=kept)
+        inputs = _inputs_while_asking(resolver, read, resolver.bases.unanswered(questions), failures, stack, kept=kept)
         for name, of_image in inputs.items():
             with collect_failures(failures, name):
                 image = resolver.image(name)
@@ -96,7 +98,11 @@ def _inputs_while_asking(
     For a single image whose inputs are not kept, hashes inputs until the queries are answered.
     """
     inputs: dict[str, _Inputs] = {}
-    with in_background(partial(resolver.prefetch, questions)) if questions else nullcontext() as asking:
+    with (
+        in_background(partial(resolver.bases.prefetch, resolver.ports, questions))
+        if questions
+        else nullcontext() as asking
+    ):
 
         def at_once(hashed: int) -> bool:
             return asking is not None and len(read) == 1 and hashed < _AHEAD and asking()

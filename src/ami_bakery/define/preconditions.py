@@ -12,7 +12,9 @@ from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.source_tree import FileKind, SourceTree, TreeEntry
 
 if TYPE_CHECKING:
-    from ami_bakery.core.config.model import Config, ImageConfig
+    from collections.abc import Iterable
+
+    from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.template.facts import TemplateFacts
 
 
@@ -75,10 +77,13 @@ def check_required(file: str, image: ImageConfig, facts: TemplateFacts) -> None:
     )
 
 
-def check_variables(config: Config, image: ImageConfig, facts: TemplateFacts) -> None:
-    """Raises for variables that the template does not declare. Packer would ignore a misspelt one."""
+def check_variables(file: str, image: ImageConfig, facts: TemplateFacts, configured: Iterable[str]) -> None:
+    """Raises for variables that the template does not declare. Packer would ignore a misspelt one.
+
+    file        bakery.toml
+    configured  the names of the variables that it sets
+    """
     declared = [variable.name for variable in facts.variables]
-    configured = dict(config.image(image.name).variables)
     problems = [
         (
             image.line("vars", name),
@@ -94,8 +99,8 @@ def check_variables(config: Config, image: ImageConfig, facts: TemplateFacts) ->
         problems.append((image.line("from"), required))
     if problems:
         raise ConfigError(
-            f"comparing {config.file} with {image.template}",
-            "\n".join(f"{config.file}:{line}: {image.table}.{text}" for line, text in sorted(problems)),
+            f"comparing {file} with {image.template}",
+            "\n".join(f"{file}:{line}: {image.table}.{text}" for line, text in sorted(problems)),
             "Declare it in the template, or fix the name (`from_variable` is the one for the source AMI).",
-            marks=tuple(Annotation(config.file, line, text) for line, text in sorted(problems)),
+            marks=tuple(Annotation(file, line, text) for line, text in sorted(problems)),
         )

@@ -1,4 +1,4 @@
-"""Improves errors of templates with Packer's message, or with a better working directory."""
+"""Improves errors of templates: Packer's own message, a missing submodule, or a better working directory."""
 
 from __future__ import annotations
 
@@ -6,16 +6,72 @@ import posixpath
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ami_bakery.errors import Annotation, BakeryError, TemplateError, TemplateSyntaxError
-from ami_bakery.values import Frozen
+from ami_bakery.define.inputs import template_folder
+from ami_bakery.errors import Annotation, BakeryError, TemplateError, TemplateSyntaxError, TooLargeError
+from ami_bakery.ports import BuildRequest
+from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:
-    from ami_bakery.ports import BuildRequest, Packer
+    from ami_bakery.define.template_settings import TemplateSettings
+    from ami_bakery.ports import Packer
     from ami_bakery.template.facts import TemplateFacts
     from ami_bakery.template.source_tree import SourceTree
 
 
-def in_packers_words(tree: SourceTree, packer: Packer, request: BuildRequest, error: TemplateError) -> BakeryError:
+def improve_template_error(settings: TemplateSettings, error: TemplateError) -> BakeryError:
+    """Returns the error with Packer's message for a syntax error, else with advice on folders."""
+    if isinstance(error, TemplateSyntaxError):
+        return _in_packers_words(settings, error)
+    return with_folder_advice(settings, error)
+
+
+def with_folder_advice(settings: TemplateSettings, error: BakeryError) -> BakeryError:
+    """Replaces the advice if one of these helps: check out a submodule, or set another working directory."""
+    if isinstance(error, TooLargeError):
+        return error
+    todo = _folder_advice(settings, error)
+    return error if todo is None else type(error)(error.doing, error.wrong, todo, marks=error.marks)
+
+
+def _folder_advice(settings: TemplateSettings, error: BakeryError) -> str | None:
+    tree, image = settings.ports.tree, settings.image
+    submodule = None if settings.is_past else _missing_submodule(settings, error)
+    if submodule is not None:
+        return f"Check the submodule out: `git submodule update --init --recursive {submodule}`."
+    found = better_folder(
+        tree,
+        settings.workdir,
+        template_folder(tree, image.template),
+        lambda workdir: replace(settings, image=replace(image, workdir=workdir)).facts(),
+    )
+    return None if found is None else found.advice(image.name, settings.config.file)
+
+
+def _missing_submodule(settings: TemplateSettings, error: BakeryError) -> str | None:
+    """Returns the submodule that would contain the missing file of `error`, if it is not checked out."""
+    tree = settings.ports.tree
+    declared = {tree.relative(path) for path in settings.image.inputs or ()}
+    missing = map(tree.relative, settings.ports.git.missing_submodules(settings.config.root))
+    return next((path for path in missing if f" {path}/" in error.doing or path in declared), None)
+
+
+def _in_packers_words(settings: TemplateSettings, error: TemplateError) -> BakeryError:
+    """Returns Packer's own syntax error, whose line is more precise, except for a git revision."""
+    if settings.is_past:
+        return error
+    tree, image = settings.ports.tree, settings.image
+    request = BuildRequest(
+        image=image.name,
+        template=settings.template_argument,
+        workdir=settings.absolute_workdir,
+        region=next(iter(image.regions), "us-east-1"),
+        var_files=tuple(tree.absolute(path) for path in settings.var_files),
+        hcl2=True,
+    )
+    return packers_syntax_error(tree, settings.ports.packer, request, error)
+
+
+def packers_syntax_error(tree: SourceTree, packer: Packer, request: BuildRequest, error: TemplateError) -> BakeryError:
     """Returns Packer's own syntax errors; `error` if Packer is not installed or finds no error.
 
     Of several errors with the same message or line, only the first is returned: the others follow from it.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.config.model import DEFAULT_FROM_VARIABLE, BaseId, Config, ImageConfig, ImageTest
 from ami_bakery.core.packer.arguments import PackerArguments
+from ami_bakery.define.base_resolution import PLACEHOLDER_AMI
 from ami_bakery.define.inputs import template_folder
 from ami_bakery.values import Frozen, replace
 
@@ -79,8 +80,6 @@ def resolver_of_tests(resolver: Resolver) -> Resolver:
 
 def _as_image(tree: SourceTree, image: ImageConfig, test: ImageTest) -> ImageConfig:
     """Returns a test in the form of an image, whose source AMI is the AMI under test."""
-    from ami_bakery.define.resolver import PLACEHOLDER_AMI
-
     return ImageConfig(
         name=image.name,
         section=SECTION,

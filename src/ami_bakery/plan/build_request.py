@@ -31,13 +31,13 @@ def request_for_test(resolver: Resolver, definition: ImageDefinition, ami: str, 
 def _request(resolver: Resolver, definition: ImageDefinition, facts: TemplateFacts, region: str) -> BuildRequest:
     image = definition.image
     tree, environment = resolver.ports.tree, resolver.ports.environment
-    workdir = resolver.workdir(image)
+    settings = resolver.settings(image)
     variables = resolver.handed_variables(definition, facts, region)
     sensitive = frozenset(variable.name for variable in facts.variables if variable.sensitive)
     return BuildRequest(
         image=image.name,
-        template=resolver.template_argument(image),
-        workdir=tree.absolute(workdir),
+        template=settings.template_argument,
+        workdir=settings.absolute_workdir,
         region=region,
         variables=variables,
         sensitive=sensitive,

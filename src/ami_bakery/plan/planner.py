@@ -245,7 +245,7 @@ def _fetch_bases(resolver: Resolver, plans: Iterable[Planned], seen: _Amis) -> _
     ids: dict[str, set[str]] = {}
     for planned in plans:
         ids.setdefault(planned.plan.regions[0], set()).update(base for _, base in planned.definition.base)
-    known = {(region, base): ami for region in ids for base, ami in resolver.known_bases(region).items()} | dict(seen)
+    known = {(region, base): ami for region in ids for base, ami in resolver.bases.amis(region).items()} | dict(seen)
     unknown = {region: sorted(base for base in bases if (region, base) not in known) for region, bases in ids.items()}
     by_ids = resolver.ports.ec2.find_by_id
     fetched = run_all([partial(by_ids, region, bases) for region, bases in sorted(unknown.items()) if bases])

@@ -12,7 +12,8 @@ from ami_bakery.concurrency import run_all
 from ami_bakery.core.check.finding import Finding, Level
 from ami_bakery.core.definition.digest import Digest, Scheme
 from ami_bakery.core.plan.plan import Action, ImagePlan
-from ami_bakery.define.resolver import PLACEHOLDER_AMI, ImageDefinition
+from ami_bakery.define.base_resolution import PLACEHOLDER_AMI
+from ami_bakery.define.resolver import ImageDefinition
 from ami_bakery.errors import BakeryError, TemplateError
 from ami_bakery.plan.build_request import build_request
 from ami_bakery.plan.planner import Planned
@@ -118,7 +119,7 @@ def location_of_issue(
     """Returns the line of an issue. Packer's paths are absolute or relative to its working directory."""
     tree = resolver.ports.tree
     if issue.file:
-        file = tree.relative(posixpath.join(tree.absolute(resolver.workdir(image)), issue.file))
+        file = tree.relative(posixpath.join(resolver.settings(image).absolute_workdir, issue.file))
         if tree.entry(file) is not None and not file.rpartition("/")[2].startswith("ami-bakery-"):
             return SourceLocation(file=file, line=issue.line)
         # The temporary file of variables, which no longer exists.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.config.selection import with_parents
 from ami_bakery.core.definition.digest import Scheme
+from ami_bakery.define.input_collection import is_future_input
 from ami_bakery.errors import BakeryError, OutputError, UsageError
 from ami_bakery.render.text import TFVARS
 from ami_bakery.values import Frozen
@@ -156,7 +157,7 @@ def _check_inputs(resolver: Resolver, names: Sequence[str], doing: str, path: st
 
 def _would_be_input(resolver: Resolver, image: ImageConfig, path: str) -> bool:
     try:
-        return resolver.would_be_input(image, path)
+        return is_future_input(resolver.settings(image), path)
     except BakeryError:
         # The error is reported when this image is processed.
         return False

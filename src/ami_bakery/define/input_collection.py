@@ -1,0 +1,109 @@
+"""Collects the inputs of a template with progress and advice: facts, inventory, entries and stamps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from ami_bakery.define.inputs import Inventory, inventory_of, stream, would_be_input
+from ami_bakery.define.preconditions import check_paths, check_variables
+from ami_bakery.define.progress import HashingProgress
+from ami_bakery.errors import SourceError, TemplateError
+from ami_bakery.values import replace
+
+if TYPE_CHECKING:
+    from ami_bakery.core.definition.manifest import Entry
+    from ami_bakery.core.definition.stamp import Stamps
+    from ami_bakery.define.template_settings import TemplateSettings
+    from ami_bakery.template.facts import TemplateFacts
+    from ami_bakery.template.location import SourceLocation
+
+
+def checked_facts(settings: TemplateSettings, configured: Iterable[str]) -> TemplateFacts:
+    """Reads the template. Raises `ConfigError` if it does not fit the configuration. Needs no AWS.
+
+    configured  the names of the variables that bakery.toml sets, without those after `--`
+    """
+    try:
+        check_settings_paths(settings)
+        facts = settings.facts()
+    except TemplateError as error:
+        from ami_bakery.define.template_errors import improve_template_error
+
+        raise improve_template_error(settings, error) from error
+    check_variables(settings.config.file, settings.image, facts, configured)
+    return facts
+
+
+def check_settings_paths(settings: TemplateSettings) -> None:
+    check_paths(settings.ports.tree, settings.config.file, settings.image)
+
+
+def collect_inventory(settings: TemplateSettings, facts: TemplateFacts) -> Inventory:
+    """Hashes all inputs. Needs no AWS."""
+    return inventory_of(_inputs(settings, facts))
+
+
+def stream_entries(
+    settings: TemplateSettings, facts: TemplateFacts, stack: ExitStack, at_once: Callable[[int], bool]
+) -> Iterator[Entry]:
+    """Yields the inputs for a digest. Keeps only those in memory that are hashed immediately.
+
+    stack    closes files that are still open
+    at_once  called with the number of hashed inputs; returns whether to hash one more immediately
+    """
+    found = stack.enter_context(closing(_inputs(settings, facts)))
+    entries = (entry for entry, _ in found)
+    first: list[Entry] = []
+    while at_once(len(first)) and (entry := next(entries, None)) is not None:
+        first.append(entry)
+    return chain(first, entries)
+
+
+def collect_stamps(settings: TemplateSettings, facts: TemplateFacts) -> Stamps:
+    """Returns the stamps of all inputs. Stamps from before and after a build show which inputs were replaced."""
+    from ami_bakery.define.input_stamps import take_stamps
+
+    ports, image = settings.ports, settings.image
+    # With -debug Packer writes a private key into its folder, and removes it.
+    busy = (settings.workdir,) if settings.arguments.debug else ()
+    made = take_stamps(ports.tree, ports.stamps, image, settings.config.file, facts, settings.log_files, busy=busy)
+    programs = ((path, ports.stamps.stamp(path)) for path in settings.plugin_programs(facts))
+    return replace(made, files={**made.files, **{path: stamp for path, stamp in programs if stamp is not None}})
+
+
+def is_future_input(settings: TemplateSettings, path: str) -> bool:
+    """Whether a file at the absolute `path` would be an input."""
+    return would_be_input(settings.ports.tree, settings.image, settings.config.file, settings.facts(), path)
+
+
+@contextmanager
+def hashing_progress(settings: TemplateSettings) -> Iterator[HashingProgress]:
+    progress = HashingProgress(settings.ports.reporter, settings.ports.clock, settings.image.name)
+    try:
+        yield progress
+    finally:
+        progress.end()
+
+
+def _inputs(settings: TemplateSettings, facts: TemplateFacts) -> Generator[tuple[Entry, tuple[SourceLocation, ...]]]:
+    """Yields the inputs in order, and reports the progress."""
+    ports = settings.ports
+    home = ports.environment.get("HOME", "")
+    with hashing_progress(settings) as progress:
+        try:
+            yield from stream(
+                ports.tree,
+                settings.image,
+                settings.config.file,
+                facts,
+                settings.log_files,
+                home=home,
+                progress=progress,
+            )
+        except SourceError as error:
+            from ami_bakery.define.template_errors import with_folder_advice
+
+            raise with_folder_advice(settings, error) from error
