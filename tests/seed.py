@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.ec2.image import COMPONENTS_TAG, DIGEST_TAG, FORMAT_TAG, FROM_TAG, IMAGE_TAG
+from ami_bakery.core.ec2.ami import COMPONENTS_TAG, DIGEST_TAG, FORMAT_TAG, FROM_TAG, IMAGE_TAG
 from tests.harness import Harness
 
 UBUNTU = "099720109477"

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from ami_bakery.core.config.model import Config
-    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.plan.outcome import Outcome
     from ami_bakery.core.plan.plan import ImagePlan
     from ami_bakery.core.text.table import Table

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ami_bakery.core.config.model import Config
     from ami_bakery.core.definition.stamp import Stamp
-    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.ec2.resource import Resource
     from ami_bakery.core.lock.lock import SeenLock
     from ami_bakery.core.packer.build_progress import CreatedResource

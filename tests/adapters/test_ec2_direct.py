@@ -25,7 +25,7 @@ from ami_bakery.adapters.aws.ec2_direct import Ec2Query, StaticSettings, encode,
 from ami_bakery.adapters.aws.ec2_xml import Ec2Response, done, image_dicts, key_pair, security_groups, snapshots
 from ami_bakery.adapters.aws.session import AwsSession
 from ami_bakery.adapters.aws.temporary_resources import BotoTemporaryResources
-from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, Ami
+from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, Ami
 from ami_bakery.local import LocalAws
 from ami_bakery.local.faults import FaultKind, InjectedFault
 from tests.counting_proxy import CountingProxy

@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.ec2.image import FROM_TAG, IMAGE_TAG
+from ami_bakery.core.ec2.ami import FROM_TAG, IMAGE_TAG
 from ami_bakery.local import LocalAws
 from tests.conftest import ec2_client
 from tests.harness import Harness, json_template

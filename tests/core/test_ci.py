@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ami_bakery.core.check.finding import Finding, Level
 from ami_bakery.core.ci.annotations import Ci, Note, code_quality, detect, error_notes, finding_note, log_line
 from ami_bakery.core.definition.digest import Digest, Scheme
-from ami_bakery.core.ec2.image import Ami, AmiState
+from ami_bakery.core.ec2.ami import Ami, AmiState
 from ami_bakery.core.plan.desired_state import Step, StepKind
 from ami_bakery.core.plan.outcome import Outcome, Result
 from ami_bakery.core.plan.plan import Action, ImagePlan, Reason

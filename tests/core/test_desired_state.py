@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ami_bakery.core.ec2.image import DIGEST_TAG, KMS_KEY_TAG, SHARED_TAG, Ami, AmiState, copied_tags, snapshot_tags
+from ami_bakery.core.ec2.ami import DIGEST_TAG, KMS_KEY_TAG, SHARED_TAG, Ami, AmiState, copied_tags, snapshot_tags
 from ami_bakery.core.plan.describe import describe_step
 from ami_bakery.core.plan.desired_state import (
     PUBLIC,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ami_bakery.core.ec2.image import FROM_TAG, ORIGIN_TAG, Ami, AmiState
+from ami_bakery.core.ec2.ami import FROM_TAG, ORIGIN_TAG, Ami, AmiState
 from ami_bakery.core.ec2.lineage import AmiKey, Lineage, baked_from, copied_from, grow, key_of
 from ami_bakery.core.text.table import Cell
 from ami_bakery.core.text.tree import Tree

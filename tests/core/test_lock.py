@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ami_bakery.core.ci.job import ci_job
-from ami_bakery.core.ec2.image import ORIGIN_TAG, Ami, AmiState
+from ami_bakery.core.ec2.ami import ORIGIN_TAG, Ami, AmiState
 from ami_bakery.core.lock.inherited import InheritedAmis
 from ami_bakery.core.lock.lock import (
     ACQUIRED_TAG,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ami_bakery.core.ec2.image import Ami, AmiState
+from ami_bakery.core.ec2.ami import Ami, AmiState
 from ami_bakery.core.plan.outcome import Outcome, Result
 from ami_bakery.core.plan.plan import Action, ImagePlan, Reason
 from ami_bakery.core.text.table import Cell, Table, clock_time

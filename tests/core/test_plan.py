@@ -10,7 +10,7 @@ import pytest
 from ami_bakery.core.definition.diff import compare_components, component_change
 from ami_bakery.core.definition.digest import Digest, Scheme
 from ami_bakery.core.definition.manifest import ManifestPart
-from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG, KMS_KEY_TAG, ORIGIN_TAG, Ami, AmiState, newest
+from ami_bakery.core.ec2.ami import DIGEST_TAG, FORMAT_TAG, KMS_KEY_TAG, ORIGIN_TAG, Ami, AmiState, newest
 from ami_bakery.core.ec2.run import RUN_TAG, run_id
 from ami_bakery.core.plan.plan import Action, ImagePlan, Wanted, decide, explain, verify_bases
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 import pytest
 
 import ami_bakery
-from ami_bakery.core.ec2.image import Ami
+from ami_bakery.core.ec2.ami import Ami
 from ami_bakery.values import Frozen, field, replace
 
 

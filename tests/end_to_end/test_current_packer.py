@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.ec2.image import DIGEST_TAG, FROM_TAG, IMAGE_TAG
+from ami_bakery.core.ec2.ami import DIGEST_TAG, FROM_TAG, IMAGE_TAG
 from ami_bakery.local import LocalAws
 from tests.documents import ROOT
 from tests.harness import Harness, json_template, leftover_resources

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG
+from ami_bakery.core.ec2.ami import DIGEST_TAG, FORMAT_TAG
 from ami_bakery.local import LocalAws
 from tests.harness import TOML, Harness, json_template
 

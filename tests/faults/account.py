@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG
+from ami_bakery.core.ec2.ami import DIGEST_TAG, FORMAT_TAG
 from ami_bakery.core.lock.lock import LOCK_TAG
 from tests.conftest import ec2_client
 

@@ -10,7 +10,7 @@ import pytest
 
 from ami_bakery.bake.build_slots import WaitPolicy
 from ami_bakery.bake.waiters import AmiWaiter
-from ami_bakery.core.ec2.image import Ami, AmiState
+from ami_bakery.core.ec2.ami import Ami, AmiState
 from ami_bakery.errors import AwsError, BusyError
 
 if TYPE_CHECKING:

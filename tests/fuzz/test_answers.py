@@ -17,7 +17,7 @@ from ami_bakery.adapters.aws.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.aws.ec2_direct import Ec2Query, StaticSettings
 from ami_bakery.adapters.aws.ec2_xml import Ec2Response
 from ami_bakery.adapters.aws.session import AwsSession
-from ami_bakery.core.ec2.image import Ami, AmiState
+from ami_bakery.core.ec2.ami import Ami, AmiState
 from ami_bakery.errors import BakeryError
 from ami_bakery.ports import CopyRequest
 from tests.fuzz.mutate import FUZZ, mutated

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.ec2.image import COMMIT_TAG
+from ami_bakery.core.ec2.ami import COMMIT_TAG
 from tests.harness import TOML, Harness, json_template
 
 OTHER = '\n[images.other]\ntemplate = "other/app.json"\ninputs = ["other"]\nregions = ["us-east-1"]\n'

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.ec2.image import SHARED_TAG
+from ami_bakery.core.ec2.ami import SHARED_TAG
 from ami_bakery.local import FaultKind, InjectedFault, LocalAws
 from tests.conftest import aws_client, ec2_client
 from tests.harness import Harness, json_template

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, KMS_KEY_TAG
+from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, KMS_KEY_TAG
 from ami_bakery.local import FaultKind, InjectedFault, LocalAws
 from tests.conftest import ec2_client
 from tests.harness import TOML, Harness, json_template

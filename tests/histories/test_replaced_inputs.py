@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.ec2.image import DIGEST_TAG
+from ami_bakery.core.ec2.ami import DIGEST_TAG
 from tests.harness import TOML, Harness, Run, json_template
 
 

@@ -13,7 +13,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.adapters.packer.log import Log
-from ami_bakery.core.ec2.image import COMMIT_TAG
+from ami_bakery.core.ec2.ami import COMMIT_TAG
 from ami_bakery.local import InjectedFault, LocalAws
 from tests.conftest import ec2_client
 from tests.harness import PROGRAMS, TOML, Harness, json_template

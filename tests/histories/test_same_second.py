@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.ec2.image import FROM_TAG
+from ami_bakery.core.ec2.ami import FROM_TAG
 from tests.harness import TOML, Harness, json_template
 from tests.seed import own_ami
 

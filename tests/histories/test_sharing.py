@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.ec2.image import SHARED_TAG
+from ami_bakery.core.ec2.ami import SHARED_TAG
 from ami_bakery.local import InjectedFault, LocalAws
 from tests.conftest import ec2_client
 from tests.harness import Harness, json_template

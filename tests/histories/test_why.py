@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.ec2.image import COMMIT_TAG, DIGEST_TAG, IMAGE_TAG
+from ami_bakery.core.ec2.ami import COMMIT_TAG, DIGEST_TAG, IMAGE_TAG
 from ami_bakery.local import LocalAws
 from tests.conftest import aws_client, ec2_client
 from tests.harness import PROGRAMS, TOML, Harness, json_template

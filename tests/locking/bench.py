@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG
+from ami_bakery.core.ec2.ami import DIGEST_TAG, FORMAT_TAG
 from ami_bakery.core.lock.inherited import InheritedAmis
 from ami_bakery.core.lock.lock import EXPIRES_TAG, Timing, expiry, lock_name, new_lock_tags, past_expiry
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.ec2.image import FROM_TAG
+from ami_bakery.core.ec2.ami import FROM_TAG
 from tests.harness import Harness, json_template
 
 from .bench import tags_of, unfinish

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG, FROM_TAG, ORIGIN_TAG
+from ami_bakery.core.ec2.ami import DIGEST_TAG, FORMAT_TAG, FROM_TAG, ORIGIN_TAG
 from ami_bakery.core.ec2.run import RUN_TAG
 from ami_bakery.core.lock.lock import ACQUIRED_TAG, CREATED_AMI_TAG, EXPIRES_TAG
 from ami_bakery.core.orphan.orphan import NAME_TAG

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG
+from ami_bakery.core.ec2.ami import DIGEST_TAG, FORMAT_TAG
 from ami_bakery.core.lock.lock import CREATED_AMI_TAG
 from ami_bakery.local.faults import FaultKind, InjectedFault
 from tests.conftest import ec2_client

@@ -8,7 +8,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, ORIGIN_TAG
+from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, ORIGIN_TAG
 from ami_bakery.core.ec2.run import RUN_TAG
 from ami_bakery.core.lock.lock import ACQUIRED_TAG, HOLDER_TAG, LOCK_TAG, lock_name
 from ami_bakery.local.faults import FaultKind, InjectedFault

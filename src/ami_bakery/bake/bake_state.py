@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ami_bakery.bake.build_slots import BuildSlot, WaitPolicy
     from ami_bakery.bake.held_lock import HeldLock
     from ami_bakery.core.definition.stamp import Stamps
-    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.lock.lock import SeenLock
     from ami_bakery.core.plan.outcome import Copies
     from ami_bakery.define.resolver import Resolver

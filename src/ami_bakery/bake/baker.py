@@ -15,7 +15,7 @@ from ami_bakery.cleanup.post_build import PostBuildCleanup
 from ami_bakery.core.check.finding import built_elsewhere
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.definition.stamp import replaced
-from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, Ami, finished_tags, regions_tag, snapshot_tags
+from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, Ami, finished_tags, regions_tag, snapshot_tags
 from ami_bakery.core.ec2.run import RUN_TAG
 from ami_bakery.core.plan.desired_state import DesiredState
 from ami_bakery.define.accounts import account_findings, check_account

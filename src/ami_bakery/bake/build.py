@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from ami_bakery.bake.adopt import adoptable, check_names, name_conflicts, remove_amis
 from ami_bakery.core.definition.digest import Scheme
-from ami_bakery.core.ec2.image import DIGEST_TAG, AmiState
+from ami_bakery.core.ec2.ami import DIGEST_TAG, AmiState
 from ami_bakery.core.lock.lock import ABANDONED_TAG, format_amis
 from ami_bakery.core.lock.protocol_steps import (
     AbandonInherited,
@@ -28,7 +28,7 @@ from ami_bakery.values import replace
 if TYPE_CHECKING:
     from ami_bakery.bake.bake_state import BakeState
     from ami_bakery.core.definition.stamp import Stamps
-    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.lock.protocol_steps import BuildStep, StepResult
     from ami_bakery.plan.planner import Planned
 

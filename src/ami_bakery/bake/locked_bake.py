@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ami_bakery.bake.build_slots import BuildSlot, WaitPolicy
-    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.lock.protocol_state import ProtocolState
     from ami_bakery.core.lock.protocol_steps import Step, StepResult
     from ami_bakery.define.resolver import Resolver

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from ami_bakery.concurrency import run_all
-from ami_bakery.core.ec2.image import SHARED_TAG
+from ami_bakery.core.ec2.ami import SHARED_TAG
 from ami_bakery.core.plan.describe import describe_step
 from ami_bakery.core.plan.desired_state import (
     DesiredState,
@@ -23,7 +23,7 @@ from ami_bakery.values import Frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.ports import Ports
 
 

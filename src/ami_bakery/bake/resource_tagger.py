@@ -10,7 +10,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Self
 
-from ami_bakery.core.ec2.image import IMAGE_TAG
+from ami_bakery.core.ec2.ami import IMAGE_TAG
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG
 from ami_bakery.core.orphan.orphan import RECORD_TAGS
 from ami_bakery.core.packer.build_progress import CreatedKind, CreatedResource

@@ -11,7 +11,7 @@ from ami_bakery.bake.build_slots import BuildSlot, BuildSlots, WaitPolicy
 from ami_bakery.bake.reconcile import reconcile_amis, revoke_stale_shares
 from ami_bakery.core.config.model import BaseImage
 from ami_bakery.core.config.selection import parent_of, with_parents
-from ami_bakery.core.ec2.image import Ami, AmiState
+from ami_bakery.core.ec2.ami import Ami, AmiState
 from ami_bakery.core.plan.desired_state import DesiredState
 from ami_bakery.core.plan.outcome import Copies, Outcome, Result
 from ami_bakery.core.plan.plan import Action, ImagePlan

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ami_bakery.concurrency import run_all
-from ami_bakery.core.ec2.image import IMAGE_TAG
+from ami_bakery.core.ec2.ami import IMAGE_TAG
 from ami_bakery.core.ec2.resource import Resource, ResourceKind, kind_of
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG
 from ami_bakery.core.lock.lock import CREATED_AMI_TAG, LOCK_TAG, SeenLock
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.define.resolver import Resolver
     from ami_bakery.ports import Ports
 

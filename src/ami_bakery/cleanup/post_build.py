@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ami_bakery.cleanup.deletion import remove
-from ami_bakery.core.ec2.image import IMAGE_TAG, Ami
+from ami_bakery.core.ec2.ami import IMAGE_TAG, Ami
 from ami_bakery.core.ec2.resource import Resource, ResourceKind, kind_of
 from ami_bakery.core.ec2.run import RUN_TAG
 from ami_bakery.core.packer.build_progress import CreatedKind, CreatedResource

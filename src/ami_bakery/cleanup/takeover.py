@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ami_bakery.cleanup.orphan_search import recorded_resources
-from ami_bakery.core.ec2.image import FORMAT_TAG, IMAGE_TAG
+from ami_bakery.core.ec2.ami import FORMAT_TAG, IMAGE_TAG
 from ami_bakery.core.ec2.resource import ResourceKind, kind_of
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG
 from ami_bakery.errors import AwsError

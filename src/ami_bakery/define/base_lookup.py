@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ami_bakery.concurrency import run_all
 from ami_bakery.core.config.model import BaseFilter, BaseParameter, ImageConfig
-from ami_bakery.core.ec2.image import Ami, newest_in_second
+from ami_bakery.core.ec2.ami import Ami, newest_in_second
 from ami_bakery.core.packer.csv_filter import listed
 from ami_bakery.core.text.masking import Masker
 from ami_bakery.errors import AwsError, BakeryError

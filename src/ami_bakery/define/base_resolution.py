@@ -12,7 +12,7 @@ from ami_bakery.template.location import SourceLocation
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
-    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.define.template_settings import TemplateSettings
     from ami_bakery.template.facts import Builder, SourceAmiFilter, TemplateFacts
 

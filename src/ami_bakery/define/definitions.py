@@ -21,7 +21,7 @@ from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.definition.manifest import Entry
-    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.define.base_lookup import BaseQuery
     from ami_bakery.define.inputs import Inventory
     from ami_bakery.define.resolver import ImageDefinition, Resolver

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.config.model import Config, ImageConfig
     from ami_bakery.core.definition.manifest import Entry
     from ami_bakery.core.definition.stamp import Stamps
-    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.packer.plugins import UsedPlugin
     from ami_bakery.define.test_definition import TestDefinition
     from ami_bakery.ports import Ports

@@ -11,7 +11,7 @@ from ami_bakery.core.config.selection import with_parents
 from ami_bakery.core.definition.diff import compare_components
 from ami_bakery.core.definition.digest import Digest, Scheme
 from ami_bakery.core.definition.manifest import ManifestPart, parse_components
-from ami_bakery.core.ec2.image import COMPONENTS_TAG, DIGEST_TAG, IMAGE_TAG, REGIONS_TAG, Ami, newest
+from ami_bakery.core.ec2.ami import COMPONENTS_TAG, DIGEST_TAG, IMAGE_TAG, REGIONS_TAG, Ami, newest
 from ami_bakery.core.ec2.lineage import AmiKey, Lineage, baked_from, copied_from, grow, key_of, parent_key
 from ami_bakery.plan.planner import define_all, of_images
 from ami_bakery.values import Frozen

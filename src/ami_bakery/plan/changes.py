@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.core.definition.diff import Change, compare_components, compare_manifests, component_change
 from ami_bakery.core.definition.digest import SHORT_LENGTH, Scheme
 from ami_bakery.core.definition.manifest import EntryKind, Manifest, ManifestPart, parse_components
-from ami_bakery.core.ec2.image import COMMIT_TAG, COMPONENTS_TAG, FROM_TAG, Ami
+from ami_bakery.core.ec2.ami import COMMIT_TAG, COMPONENTS_TAG, FROM_TAG, Ami
 from ami_bakery.define.drop_in import drop_in_inputs
 from ami_bakery.errors import BakeryError
 from ami_bakery.values import Frozen, replace

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.concurrency import run_all
 from ami_bakery.core.definition.digest import Scheme
-from ami_bakery.core.ec2.image import IMAGE_TAG, SHARED_TAG
+from ami_bakery.core.ec2.ami import IMAGE_TAG, SHARED_TAG
 from ami_bakery.core.plan.desired_state import PUBLIC, DesiredState, Permissions, is_marked
 from ami_bakery.core.plan.plan import Action, with_steps
 from ami_bakery.errors import AwsError
@@ -16,7 +16,7 @@ from ami_bakery.values import replace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.define.resolver import Resolver
     from ami_bakery.plan.planner import Planned
     from ami_bakery.ports import Ports

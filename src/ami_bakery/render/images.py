@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ami_bakery.core.ec2.image import COMMIT_TAG, DIGEST_TAG, Ami
+from ami_bakery.core.ec2.ami import COMMIT_TAG, DIGEST_TAG, Ami
 from ami_bakery.core.plan.describe import describe_age, describe_time
 from ami_bakery.core.text.sanitize import safe_json
 from ami_bakery.core.text.table import Cell, Table

@@ -16,7 +16,7 @@ from ami_bakery.core.text.sanitize import one_line, printable
 if TYPE_CHECKING:
     from enum import StrEnum
 
-    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.errors import BakeryError
 
 _PUNCTUATION = re.compile(r"[\\`*_{}\[\]()#+!|~]")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.check.finding import Finding, Level
     from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.core.definition.digest import Digest
-    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.text.table import Cell, Table
     from ami_bakery.define.inputs import Inventory
     from ami_bakery.errors import BakeryError

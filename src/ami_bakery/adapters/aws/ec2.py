@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ami_bakery.adapters.aws import ec2_xml
 from ami_bakery.adapters.aws.errors import explained
 from ami_bakery.adapters.aws.session import as_tags
-from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
+from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
 from ami_bakery.errors import DENIED, AwsError
 
 if TYPE_CHECKING:

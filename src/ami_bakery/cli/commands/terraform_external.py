@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ami_bakery.core.config.model import Config
     from ami_bakery.core.definition.digest import Digest
-    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.ec2.ami import Ami
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

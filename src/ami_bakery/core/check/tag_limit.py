@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.check.finding import Finding, Level
 from ami_bakery.core.definition.digest import Scheme
-from ami_bakery.core.ec2.image import (
+from ami_bakery.core.ec2.ami import (
     COMPONENTS_TAG,
     DIGEST_TAG,
     FORMAT_TAG,

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from ami_bakery.core.config.model import BaseFilter, BaseId, BaseImage, BaseParameter, BaseSource, ImageTest, KmsKeys
-from ami_bakery.core.ec2.image import DIGEST_TAG, OUR_TAGS
+from ami_bakery.core.ec2.ami import DIGEST_TAG, OUR_TAGS
 from ami_bakery.core.text.suggestions import nearest, nearest_always
 from ami_bakery.values import Frozen
 

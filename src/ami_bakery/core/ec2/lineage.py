@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.ec2.image import FROM_TAG, ORIGIN_TAG
+from ami_bakery.core.ec2.ami import FROM_TAG, ORIGIN_TAG
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
-    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.ec2.ami import Ami
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.ec2.image import IMAGE_TAG, ORIGIN_TAG
+from ami_bakery.core.ec2.ami import IMAGE_TAG, ORIGIN_TAG
 from ami_bakery.core.ec2.run import RUN_TAG
 from ami_bakery.core.lock.inherited import InheritedAmis
 from ami_bakery.errors import UsageError
@@ -16,7 +16,7 @@ from ami_bakery.values import Frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.ec2.ami import Ami
 
 LOCK_TAG = "ami-bakery:lock"
 """The locked digest."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
-from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG
+from ami_bakery.core.ec2.ami import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG
 from ami_bakery.core.ec2.resource import Resource, ResourceKind
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG, run_began
 from ami_bakery.core.lock.lock import (

@@ -12,7 +12,7 @@ from ami_bakery.values import replace
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.plan.plan import ImagePlan, Reason
 
 _SHOWN = 10

@@ -6,7 +6,7 @@ import hashlib
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.ec2.image import SHARED_TAG, Ami
+from ami_bakery.core.ec2.ami import SHARED_TAG, Ami
 from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.definition.digest import Digest, Scheme
-from ami_bakery.core.ec2.image import COMPONENTS_TAG, FROM_TAG, ORIGIN_TAG, Ami, AmiState, newest
+from ami_bakery.core.ec2.ami import COMPONENTS_TAG, FROM_TAG, ORIGIN_TAG, Ami, AmiState, newest
 from ami_bakery.core.ec2.run import RUN_TAG, run_began
 from ami_bakery.core.plan.describe import describe_age, describe_duration, describe_time
 from ami_bakery.core.plan.desired_state import (
