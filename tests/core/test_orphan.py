@@ -9,7 +9,9 @@ import pytest
 
 from ami_bakery.core.ec2.resource import Resource, ResourceKind
 from ami_bakery.core.lock.lock import SeenLock
+from ami_bakery.core.orphan.attribution import Attribution
 from ami_bakery.core.orphan.orphan import RunIndex, candidates, classify, expired_lock, index_runs
+from ami_bakery.values import replace
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 OLD = "20260131T080000Z-0a0a0a0a"
@@ -141,3 +143,18 @@ def test_only_possible_orphans_are_candidates() -> None:
         "i-dead": {"ami-bakery:run": OLD},
     }
     assert list(candidates(tagged, RunIndex(alive=frozenset({YOUNG})))) == ["i-dead"]
+
+
+def test_group_of_an_instance_belongs_to_the_instances_run() -> None:
+    known = Attribution(tagged={}, runs=index_runs([lock(OLD, -10, key_pair="packer_1")], {}))
+    group = resource(run="", id="sg-1", name="packer_2")
+    found = replace(known, instances=(resource(ResourceKind.INSTANCE, "", id="i-1", groups=("sg-1", "sg-users")),))
+    assert (known.group_ids, known.run_of(group)) == ([], "")
+    assert (found.group_ids, found.run_of(group)) == (["sg-1", "sg-users"], OLD)
+    assert not found.is_of_run(resource(run="", id="sg-users", name="mine"))
+
+
+def test_instance_with_a_key_pair_of_the_user_names_neither_groups_nor_key_pairs() -> None:
+    copied = resource(ResourceKind.INSTANCE, id="i-1", uses=("mine",), groups=("sg-users",))
+    known = Attribution(tagged={}, runs=RunIndex(alive=frozenset()), instances=(copied,))
+    assert (known.group_ids, dict(known.all_key_pairs), dict(known.source_instances)) == ([], {}, {})

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ami_bakery.concurrency import run_all
 from ami_bakery.core.ec2.ami import IMAGE_TAG
-from ami_bakery.core.ec2.resource import Resource, ResourceKind, kind_of
-from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG
-from ami_bakery.core.lock.lock import CREATED_AMI_TAG, LOCK_TAG, SeenLock
-from ami_bakery.core.orphan.orphan import (
-    GROUP_TAG,
-    INSTANCE_TAG,
-    KEYS,
-    NAME_TAG,
-    Orphan,
-    RunIndex,
-    candidates,
-    classify,
-    expired_lock,
-    index_runs,
-)
+from ami_bakery.core.ec2.resource import Resource, ResourceKind
+from ami_bakery.core.ec2.run import RUN_TAG
+from ami_bakery.core.lock.lock import LOCK_TAG, SeenLock
+from ami_bakery.core.orphan.attribution import Attribution
+from ami_bakery.core.orphan.orphan import KEYS, Orphan, RunIndex, candidates, classify, expired_lock, index_runs
 from ami_bakery.errors import BakeryError
 from ami_bakery.template.facts import regions_named
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.define.resolver import Resolver
@@ -39,19 +27,30 @@ if TYPE_CHECKING:
 def find_orphans(resolver: Resolver, names: Sequence[str]) -> tuple[Orphan, ...]:
     """Returns orphans of any image, in the regions of these images.
 
-    They are sorted by region, image, run and kind.
+    They are sorted by region, image, run and kind. The locks and tags of all regions are read first, because a run
+    that is alive in one region may use resources in another.
     """
+    ports = resolver.ports
     regions = sorted({region for name in names for region in _regions(resolver, name)})
-    resources, now = resolver.ports.temporary_resources, resolver.ports.clock.now()
-    tagged = run_all([partial(resources.tagged, region, KEYS) for region in regions])
-    by_region = dict(zip(regions, tagged, strict=True))
-    locks = [lock for region in regions for lock in _locks(resolver.ports, region, by_region[region])]
-    everything = [tags for of_region in tagged for tags in of_region.values()]
-    images = {tags[RUN_TAG]: tags[IMAGE_TAG] for tags in everything if RUN_TAG in tags and IMAGE_TAG in tags}
-    runs = index_runs(locks, images)
-    searches = [partial(_in_region, resolver.ports, region, by_region[region], runs, now) for region in regions]
-    found = (orphan for orphans in run_all(searches) for orphan in orphans)
-    return tuple(sorted(found, key=_order))
+    tagged = run_all([partial(ports.temporary_resources.tagged, region, KEYS) for region in regions])
+    locks = [lock for region, tags in zip(regions, tagged, strict=True) for lock in _locks(ports, region, tags)]
+    runs = index_runs(locks, _images_of_runs(tagged))
+    searches = [
+        partial(_search, ports, region, {item: tags[item] for item in candidates(tags, runs)}, runs)
+        for region, tags in zip(regions, tagged, strict=True)
+    ]
+    found = (each for of_region in run_all(searches) for each in of_region)
+    now = ports.clock.now()
+    orphans = (
+        *(classify(resource, runs, now, recorded_run=run) for resource, run in found),
+        *(expired_lock(lock) for lock in locks),
+    )
+    return tuple(sorted((orphan for orphan in orphans if orphan is not None), key=_order))
+
+
+def _images_of_runs(tagged: Iterable[Mapping[str, Mapping[str, str]]]) -> dict[str, str]:
+    everything = (tags for of_region in tagged for tags in of_region.values())
+    return {tags[RUN_TAG]: tags[IMAGE_TAG] for tags in everything if RUN_TAG in tags and IMAGE_TAG in tags}
 
 
 def _regions(resolver: Resolver, name: str) -> tuple[str, ...]:
@@ -84,151 +83,73 @@ def _locks(ports: Ports, region: str, tagged: Mapping[str, Mapping[str, str]]) -
     return [replace(lock, exists_since=created.get(lock.id)) for lock in locks]
 
 
-def _in_region(
-    ports: Ports, region: str, tagged: Mapping[str, Mapping[str, str]], runs: RunIndex, now: datetime
-) -> tuple[Orphan, ...]:
-    tagged_candidates = {item: tagged[item] for item in candidates(tagged, runs)}
-    search = _Search(ports, region, tagged_candidates, runs)
-    classified = (classify(resource, runs, now, recorded_run=run) for resource, run in search.resources())
-    locks = (expired_lock(lock) for lock in _locks(ports, region, tagged))
-    return tuple(orphan for orphan in (*classified, *locks) if orphan is not None)
-
-
 def recorded_resources(ports: Ports, lock: SeenLock, regions: Iterable[str] = ()) -> tuple[Resource, ...]:
     """Returns the resources that an expired lock records, and those found through them.
 
     regions  regions that the template copies the AMI to
     """
     runs = index_runs([lock], {})
-    search = _Search(ports, lock.region, {}, runs)
-    here = [resource for resource, run in search.resources() if run == lock.run]
-    copies = run_all(
-        [
-            partial(_copies_of_run, ports, region, runs, here)
-            for region in dict.fromkeys(regions)
-            if region != lock.region
-        ]
-    )
+    here = [resource for resource, run in _search(ports, lock.region, {}, runs) if run == lock.run]
+    known = Attribution(tagged={}, runs=runs)
+    others = [region for region in dict.fromkeys(regions) if region != lock.region]
+    copies = run_all([partial(_copies_of_run, ports, region, known, here) for region in others])
     return (*here, *(copy for some in copies for copy in some))
 
 
-def _copies_of_run(ports: Ports, region: str, runs: RunIndex, created: Sequence[Resource]) -> list[Resource]:
+def _copies_of_run(ports: Ports, region: str, known: Attribution, created: Sequence[Resource]) -> list[Resource]:
     """Returns the copies of a run's AMI: Packer gives them its name, and EC2 shows their source."""
-    sources = {
-        *runs.recorded(CREATED_AMI_TAG),
-        *(resource.id for resource in created if resource.kind is ResourceKind.AMI),
-    }
-    named = ports.ec2.find_by_name(region, list(runs.recorded(NAME_TAG)))
+    sources = {*known.amis, *(resource.id for resource in created if resource.kind is ResourceKind.AMI)}
+    named = ports.ec2.find_by_name(region, list(known.ami_names))
     return [_resource_of(ami) for ami in named if ami.source is None or ami.source in sources]
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """Searches one region for resources by tags, by records of locks, and by references between them.
+def _search(
+    ports: Ports, region: str, tagged: Mapping[str, Mapping[str, str]], runs: RunIndex
+) -> list[tuple[Resource, str]]:
+    """Returns the resources of one region, each with its run by records and references.
 
-    tagged  the tags of resources, by id
+    tagged  the tags of the candidates, by id
     """
-
-    ports: Ports
-    region: str
-    tagged: Mapping[str, Mapping[str, str]]
-    runs: RunIndex
-
-    def resources(self) -> Iterator[tuple[Resource, str]]:
-        resources, region = self.ports.temporary_resources, self.region
-        pairs = {**self._pairs_of_tags(), **self.runs.recorded(KEY_PAIR_TAG)}
-        instances = resources.instances(
-            region, ids=[*self._of(ResourceKind.INSTANCE), *self.runs.recorded(INSTANCE_TAG)], key_pairs=list(pairs)
-        )
-        recorded = {**pairs, **self.runs.recorded(GROUP_TAG, INSTANCE_TAG)}
-        runs = {instance.id: _run_of(instance, recorded) for instance in instances}
-        used = {group: _run_that_made(instance, runs) for instance in instances for group in instance.groups}
-        groups = self._groups([group for group, run in used.items() if run])
-        yield from ((instance, runs[instance.id]) for instance in instances)
-        yield from ((group, _run_of(group, {**used, **recorded})) for group in groups)
-        yield from self._key_pairs({**_named_by(instances, groups), **pairs})
-        yield from ((volume, "") for volume in resources.volumes(region, self._of(ResourceKind.VOLUME)))
-        yield from ((snapshot, "") for snapshot in resources.snapshots(region, self._of(ResourceKind.SNAPSHOT)))
-        made_by = {instance.id: used_by for instance in instances if (used_by := _run_that_made(instance, runs))}
-        yield from self._amis({**self._gone_instances(), **self.runs.recorded(INSTANCE_TAG), **made_by})
-
-    def _of(self, kind: ResourceKind) -> list[str]:
-        return [item for item in self.tagged if kind_of(item) is kind]
-
-    def _pairs_of_tags(self) -> dict[str, str]:
-        """Returns key pairs that tags name. If EC2's response was lost, Packer may have created an unknown instance."""
-        return {
-            tags[KEY_PAIR_TAG]: tags.get(RUN_TAG, "") for tags in self.tagged.values() if tags.get(KEY_PAIR_TAG, "")
-        }
-
-    def _gone_instances(self) -> dict[str, str]:
-        """Returns terminated instances with their run: EC2 shows their tags for an hour."""
-        return {
-            item: tags.get(RUN_TAG, "")
-            for item, tags in self.tagged.items()
-            if kind_of(item) is ResourceKind.INSTANCE and KEY_PAIR_TAG in tags
-        }
-
-    def _groups(self, used: Sequence[str]) -> list[Resource]:
-        """Returns the security groups of runs. Of those that only an instance names, returns only Packer's.
-
-        The template may have added a security group of the user to the instance.
-        """
-        searches = self._of(ResourceKind.SECURITY_GROUP)
-        found = self.ports.temporary_resources.security_groups(
-            self.region, ids=list(dict.fromkeys([*searches, *used])), names=list(self.runs.recorded(GROUP_TAG))
-        )
-        return [group for group in found if group.id in searches or group.name.startswith("packer_")]
-
-    def _key_pairs(self, names: Mapping[str, str]) -> Iterator[tuple[Resource, str]]:
-        """Yields the key pairs with their runs; only names, unverified, if key pairs may not be listed."""
-        ids = self._of(ResourceKind.KEY_PAIR)
-        if not names and not ids:
-            return
-        there = self.ports.temporary_resources.key_pairs(self.region)
-        if there is None:
-            there = tuple(
-                Resource(kind=ResourceKind.KEY_PAIR, id=name, region=self.region, name=name) for name in names
-            )
-        for pair in there:
-            if pair.name in names or pair.id in ids:
-                yield pair, names.get(pair.name, "")
-
-    def _amis(self, instances: Mapping[str, str]) -> Iterator[tuple[Resource, str]]:
-        """Yields AMIs by id, by name, and by the instance that they were created from, each with its run."""
-        ids, names = self.runs.recorded(CREATED_AMI_TAG), self.runs.recorded(NAME_TAG)
-        amis = {ami.id: ami for ami in self.ports.ec2.find_own(self.region, [*self._of(ResourceKind.AMI), *ids])}
-        amis |= {ami.id: ami for ami in self.ports.ec2.find_by_name(self.region, list(names))}
-        amis |= {ami.id: ami for ami in self.ports.ec2.find_created_from(self.region, list(instances))}
-        for ami in amis.values():
-            yield (
-                _resource_of(ami),
-                ids.get(ami.id) or names.get(ami.name) or instances.get(ami.source_instance or "", ""),
-            )
+    find = ports.temporary_resources
+    known = Attribution(tagged=tagged, runs=runs)
+    instances = find.instances(region, ids=known.instance_ids, key_pairs=list(known.key_pairs))
+    known = replace(known, instances=instances)
+    groups = find.security_groups(region, ids=known.group_ids, names=known.group_names)
+    known = replace(known, groups=tuple(group for group in groups if known.is_of_run(group)))
+    resources = (
+        *known.instances,
+        *known.groups,
+        *_key_pairs(ports, region, known),
+        *find.volumes(region, known.ids(ResourceKind.VOLUME)),
+        *find.snapshots(region, known.ids(ResourceKind.SNAPSHOT)),
+    )
+    amis = _amis(ports, region, known)
+    return [
+        *((resource, known.run_of(resource)) for resource in resources),
+        *((_resource_of(ami), known.run_of_ami(ami)) for ami in amis),
+    ]
 
 
-def _run_of(resource: Resource, recorded: Mapping[str, str]) -> str:
-    return next((recorded[name] for name in (resource.id, resource.name, *resource.uses) if recorded.get(name)), "")
+def _key_pairs(ports: Ports, region: str, known: Attribution) -> Iterator[Resource]:
+    """Yields the key pairs; only names, unverified, if key pairs may not be listed."""
+    names, ids = known.all_key_pairs, known.ids(ResourceKind.KEY_PAIR)
+    if not names and not ids:
+        return
+    there = ports.temporary_resources.key_pairs(region)
+    if there is None:
+        yield from (Resource(kind=ResourceKind.KEY_PAIR, id=name, region=region, name=name) for name in names)
+    else:
+        yield from (pair for pair in there if pair.name in names or pair.id in ids)
 
 
-def _run_that_made(instance: Resource, runs: Mapping[str, str]) -> str:
-    """Returns the run; empty if a user may have copied the tags to the instance."""
-    return runs[instance.id] or instance.tags.get(RUN_TAG, "") if _has_packers_key(instance) else ""
-
-
-def _has_packers_key(instance: Resource) -> bool:
-    return any(name.startswith("packer_") for name in instance.uses)
-
-
-def _named_by(instances: Iterable[Resource], groups: Iterable[Resource]) -> dict[str, str]:
-    """Returns the key pairs that tags or instances name, with their runs, without key pairs of the user."""
-    named = {
-        item.tags[KEY_PAIR_TAG]: item.tags.get(RUN_TAG, "")
-        for item in (*instances, *groups)
-        if KEY_PAIR_TAG in item.tags
-    }
-    used = {name: item.tags.get(RUN_TAG, "") for item in instances if _has_packers_key(item) for name in item.uses}
-    return {**used, **named}
+def _amis(ports: Ports, region: str, known: Attribution) -> Iterable[Ami]:
+    """Returns AMIs by id, by name, and by the instance that they were created from."""
+    found = (
+        *ports.ec2.find_own(region, [*known.ids(ResourceKind.AMI), *known.amis]),
+        *ports.ec2.find_by_name(region, list(known.ami_names)),
+        *ports.ec2.find_created_from(region, list(known.source_instances)),
+    )
+    return {ami.id: ami for ami in found}.values()
 
 
 def _resource_of(ami: Ami) -> Resource:

@@ -179,7 +179,7 @@ def _expiry(lock: SeenLock) -> tuple[str, bool]:
 def _is_created_by_packer(resource: Resource) -> bool:
     """Whether Packer created a resource that has no run. A digest tag is no proof: users may copy it to their own."""
     if resource.kind is ResourceKind.INSTANCE:
-        return any(name.startswith("packer_") for name in resource.uses)
+        return is_started_by_packer(resource)
     return resource.kind is ResourceKind.AMI or resource.name.startswith("packer_")
 
 
@@ -189,10 +189,15 @@ def _is_proven(resource: Resource) -> bool:
     Users may copy tags to their own resources, such as an instance in use, which must not be removed.
     """
     if resource.kind is ResourceKind.INSTANCE:
-        return any(name.startswith("packer_") for name in resource.uses)
+        return is_started_by_packer(resource)
     if resource.kind is ResourceKind.AMI:
         return RUN_TAG in resource.tags
     return resource.kind is ResourceKind.SNAPSHOT or resource.name.startswith("packer_")
+
+
+def is_started_by_packer(instance: Resource) -> bool:
+    """Whether the instance has a temporary key pair of Packer."""
+    return any(name.startswith("packer_") for name in instance.uses)
 
 
 def expired_lock(lock: SeenLock) -> Orphan | None:
