@@ -113,6 +113,9 @@ class Ec2(Protocol):
     def find_tagged(self, region: str, images: Sequence[str], tag: str) -> tuple[Ami, ...]:
         """Returns this account's AMIs of these images, in any state, that have the tag `tag`."""
 
+    def find_test_failed(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
+        """Returns AMIs whose tag `ami-bakery:test-failed` is one of `digests`."""
+
     def regions(self, region: str) -> tuple[str, ...]:
         """Returns the regions that are enabled for this account, according to `region`."""
 

@@ -6,13 +6,28 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ami_bakery.core.definition.diff import compare_components, component_change
 from ami_bakery.core.definition.digest import Digest, Scheme
 from ami_bakery.core.definition.manifest import ManifestPart
-from ami_bakery.core.ec2.ami import DIGEST_TAG, FORMAT_TAG, KMS_KEY_TAG, ORIGIN_TAG, Ami, AmiState, newest
+from ami_bakery.core.ec2.ami import (
+    DIGEST_TAG,
+    FORMAT_TAG,
+    FROM_TAG,
+    KMS_KEY_TAG,
+    ORIGIN_TAG,
+    TEST_FAILED_TAG,
+    TESTED_TAG,
+    Ami,
+    AmiState,
+    newest,
+)
 from ami_bakery.core.ec2.run import RUN_TAG, run_id
-from ami_bakery.core.plan.plan import Action, ImagePlan, Wanted, decide, explain, verify_bases
+from ami_bakery.core.plan.desired_state import DesiredState, StepKind
+from ami_bakery.core.plan.plan import Action, ImagePlan, Wanted, decide, explain, verify_bases, with_steps
+from ami_bakery.core.plan.tested import AmiTestState
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DIGEST = Digest(Scheme.SHA256, "a" * 64)
@@ -212,3 +227,115 @@ def test_newest_does_not_depend_on_the_order_of_the_response() -> None:
 def test_malformed_digest_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a sha256 digest"):
         Digest(Scheme.SHA256, text)
+
+
+TEST = "c" * 64
+TESTING = replace(WANTED, test=TEST)
+TESTED = replace(AMI, tags={**AMI.tags, TESTED_TAG: TEST})
+KEPT = replace(AMI, tags={FORMAT_TAG: "1", TEST_FAILED_TAG: DIGEST.hex})
+
+
+def test_ami_counts_only_if_it_passed_the_current_test() -> None:
+    assert decided(TESTING, TESTED).action is Action.REUSE
+    assert "matches and passed its test" in decided(TESTING, TESTED).reasons[0].detail
+    for tags, reason in (({}, "untested"), ({TESTED_TAG: "d" * 64}, "test-changed"), ({TESTED_TAG: ""}, "untested")):
+        plan = decided(TESTING, replace(AMI, tags={**AMI.tags, **tags}))
+        assert (plan.action, kinds(plan), plan.amis) == (Action.TEST, [reason], {"us-east-1": plan.source})
+        assert plan.may_be_locked
+        assert plan.to_do
+
+
+def test_image_without_a_test_takes_any_finished_ami() -> None:
+    assert decided(WANTED, TESTED).action is Action.REUSE
+    assert decided(WANTED, replace(AMI, tags={**AMI.tags, TEST_FAILED_TAG: DIGEST.hex})).action is Action.REUSE
+
+
+def test_newest_kept_ami_that_failed_its_test_is_tested_again_and_nothing_is_built() -> None:
+    older = replace(KEPT, id="ami-00000002", created=NOW - timedelta(days=9))
+    plan = decide(TESTING, (), now=NOW, failed=(older, KEPT))
+    assert (plan.action, kinds(plan), plan.source) == (Action.TEST, ["test-failed"], KEPT)
+    assert plan.tested is AmiTestState.FAILED
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        replace(KEPT, state=AmiState.DISABLED),
+        replace(KEPT, region="eu-west-1"),
+        replace(KEPT, tags={TEST_FAILED_TAG: DIGEST.hex}),
+        replace(KEPT, tags={FORMAT_TAG: "1", TEST_FAILED_TAG: "e" * 64}),
+        replace(KEPT, tags={**KEPT.tags, FROM_TAG: "ami-0ther"}),
+        replace(KEPT, tags={**KEPT.tags, DIGEST_TAG: "e" * 64}),
+    ],
+)
+def test_other_amis_that_failed_a_test_do_not_prevent_a_build(kept: Ami) -> None:
+    assert decide(replace(TESTING, base=("ami-base",)), (), now=NOW, failed=(kept,)).action is Action.BAKE
+
+
+def test_kept_ami_is_not_used_without_a_test_or_by_force_or_if_it_is_too_old() -> None:
+    assert decide(WANTED, (), now=NOW, failed=(KEPT,)).action is Action.BAKE
+    forced = decide(TESTING, (), now=NOW, failed=(KEPT,), force=True)
+    assert (forced.action, forced.amis, forced.tested) == (Action.BAKE, {}, AmiTestState.UNTESTED)
+    aged = decide(replace(TESTING, max_age=timedelta(days=2)), (), now=NOW, failed=(KEPT,))
+    assert (aged.action, kinds(aged)) == (Action.BAKE, ["too-old"])
+    assert decide(TESTING, (TESTED,), now=NOW, failed=(KEPT,)).action is Action.REUSE
+
+
+def test_tested_build_is_preferred_to_a_newer_untested_one() -> None:
+    newer = replace(AMI, id="ami-00000002", created=NOW, tags={**AMI.tags, ORIGIN_TAG: "ami-00000002"})
+    plan = decided(TESTING, newer, TESTED)
+    assert (plan.action, plan.amis["us-east-1"].id) == (Action.REUSE, TESTED.id)
+
+
+def test_only_tested_amis_are_copied_and_a_copy_counts_as_its_original() -> None:
+    both = replace(TESTING, regions=("us-east-1", "eu-west-1"))
+    assert decided(both, TESTED).action is Action.COPY
+    assert decided(both, AMI).action is Action.TEST
+    home = replace(TESTED, tags={**TESTED.tags, ORIGIN_TAG: AMI.id})
+    copy = replace(AMI, id="ami-2", region="eu-west-1", tags={**AMI.tags, ORIGIN_TAG: AMI.id})
+    assert decided(both, home, copy).action is Action.REUSE
+
+
+def test_steps_of_a_test_come_after_the_build_and_before_copies() -> None:
+    both = replace(TESTING, regions=("us-east-1", "eu-west-1"))
+
+    def steps(plan: ImagePlan) -> list[tuple[StepKind, str | None]]:
+        with_all = with_steps(plan, DesiredState(), kms_keys={}, made_by_packer=(), permissions={})
+        return [(step.kind, step.ami) for step in with_all.steps]
+
+    assert steps(decided(both)) == [(StepKind.BAKE, None), (StepKind.TEST, None), (StepKind.COPY, None)]
+    assert steps(decided(both, AMI)) == [(StepKind.TEST, AMI.id), (StepKind.COPY, AMI.id)]
+    assert steps(decided(both, TESTED)) == [(StepKind.COPY, AMI.id)]
+
+
+def test_untested_ami_of_a_missing_source_ami_is_built_and_not_tested() -> None:
+    plan = decided(replace(TESTING, base=("ami-base",)), AMI)
+    assert verify_bases(plan, ["ami-base"], {}, now=NOW).action is Action.BAKE
+
+
+@given(
+    found=st.lists(
+        st.tuples(
+            st.sampled_from([{}, {TESTED_TAG: TEST}, {TESTED_TAG: "d" * 64}, {TEST_FAILED_TAG: DIGEST.hex}]),
+            st.sampled_from(["us-east-1", "eu-west-1"]),
+            st.sampled_from(["", "ami-1", "ami-2"]),
+            st.booleans(),
+        ),
+        max_size=5,
+    )
+)
+def test_no_untested_ami_is_ever_reused_or_copied(found: list[tuple[dict[str, str], str, str, bool]]) -> None:
+    amis = tuple(
+        replace(
+            AMI,
+            id=f"ami-{index}",
+            region=region,
+            tags={FORMAT_TAG: "1", ORIGIN_TAG: origin, **tags, **({DIGEST_TAG: DIGEST.hex} if finished else {})},
+        )
+        for index, (tags, region, origin, finished) in enumerate(found)
+    )
+    plan = decide(replace(TESTING, regions=("us-east-1", "eu-west-1")), amis, now=NOW, failed=amis)
+    if plan.action in (Action.REUSE, Action.COPY):
+        assert plan.source is not None
+        assert (plan.source.tested, plan.tested) == (TEST, AmiTestState.PASSED)
+    assert (plan.action is Action.BAKE) == (not plan.amis)

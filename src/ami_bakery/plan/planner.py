@@ -187,10 +187,11 @@ def of_images(resolver: Resolver, names: Mapping[tuple[str, tuple[str, ...]], It
 
 
 def _final_ami(planned: Planned) -> Ami | None:
-    """Returns the AMI in the build region, which children start from; None if it must be built first."""
-    if planned.plan.action not in (Action.REUSE, Action.COPY):
-        return None
-    return planned.plan.amis.get(planned.plan.regions[0])
+    """Returns the AMI in the build region, which children start from; None if it must be built first.
+
+    An AMI that is still to be tested is known. If it fails, its children are not built.
+    """
+    return planned.plan.amis.get(planned.plan.regions[0]) if _reuses(planned) else None
 
 
 def refresh(resolver: Resolver, planned: Planned) -> Planned:
@@ -207,6 +208,7 @@ def _decide(
 ) -> list[Planned]:
     """Looks up the digests and decides. `copied`: images whose AMI exists, but needs copies."""
     found = _look_up(resolver, definitions)
+    failed = _look_up_failed(resolver, [each for each in definitions if _may_be_kept(each, found)])
     now = resolver.ports.clock.now()
     plans = []
     for definition in definitions:
@@ -220,10 +222,11 @@ def _decide(
             max_age=definition.image.max_age,
             awaits=definition.awaits,
             copied_base=definition.awaits in copied,
+            test=definition.test.digest.hex if definition.test else "",
         )
         amis = found.get(definition.digest.hex, ()) if definition.digest else ()
         own = tuple(ami for ami in amis if ami.region in regions)
-        plan = decide(wanted, own, now=now, force=definition.image.name in forced)
+        plan = decide(wanted, own, now=now, force=definition.image.name in forced, failed=failed)
         plans.append(Planned(definition=definition, plan=plan, found=own))
     return plans
 
@@ -315,7 +318,7 @@ def check_build_can_succeed(resolver: Resolver, planned: Planned) -> None:
 
 
 def _reuses(planned: Planned) -> bool:
-    return planned.plan.action in (Action.REUSE, Action.COPY)
+    return planned.plan.action in (Action.REUSE, Action.COPY, Action.TEST)
 
 
 def _builds_from_id(planned: Planned) -> bool:
@@ -369,6 +372,26 @@ def _look_up(resolver: Resolver, definitions: Sequence[ImageDefinition]) -> dict
     for ami in (ami for amis in run_all(calls) for ami in amis):
         found.setdefault(ami.tags.get(DIGEST_TAG, ""), []).append(ami)
     return found
+
+
+def _may_be_kept(definition: ImageDefinition, found: Mapping[str, Sequence[Ami]]) -> bool:
+    """Whether an AMI that failed its test may exist in place of a finished one."""
+    digest = definition.digest
+    if definition.test is None or digest is None:
+        return False
+    return not any(ami.available and ami.carries(digest) for ami in found.get(digest.hex, ()))
+
+
+def _look_up_failed(resolver: Resolver, definitions: Sequence[ImageDefinition]) -> tuple[Ami, ...]:
+    """Returns AMIs that failed their test. One call for each build region and set of owners."""
+    wanted: dict[tuple[str, tuple[str, ...]], set[str]] = {}
+    for definition in definitions:
+        if definition.digest is not None:
+            key = (resolver.region_of(definition.image), definition.image.owners)
+            wanted.setdefault(key, set()).add(definition.digest.hex)
+    lookup = resolver.ports.ec2.find_test_failed
+    calls = [partial(lookup, region, sorted(digests), owners) for (region, owners), digests in sorted(wanted.items())]
+    return tuple(ami for amis in run_all(calls) for ami in amis)
 
 
 def _explained(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ...]:

@@ -106,7 +106,8 @@ def stale_shares(resolver: Resolver, plans: Sequence[Planned]) -> Mapping[str, t
 
 def _current_amis(planned: Planned) -> tuple[Ami, ...]:
     """Returns the AMIs of an image that is not built again."""
-    return tuple(planned.plan.amis.values()) if planned.plan.action in (Action.REUSE, Action.COPY) else ()
+    kept = planned.plan.action in (Action.REUSE, Action.COPY, Action.TEST)
+    return tuple(planned.plan.amis.values()) if kept else ()
 
 
 def _is_or_was_shared(planned: Planned) -> bool:

@@ -68,6 +68,8 @@ def plan_json(plan: ImagePlan, *, steps: bool = False) -> dict[str, Any]:
         ],
         "amis": {region: ami.id for region, ami in plan.amis.items()},
     }
+    if plan.tested is not None:
+        rendered["test"] = {"digest": plan.test, "state": plan.tested.value}
     return {**rendered, "steps": [step_json(step) for step in plan.steps]} if steps else rendered
 
 
@@ -79,6 +81,8 @@ def step_json(step: Step) -> dict[str, Any]:
     match step.kind:
         case StepKind.BAKE:
             return rendered
+        case StepKind.TEST:
+            return {**rendered, "ami": step.ami}
         case StepKind.COPY:
             return {**rendered, "ami": step.ami, "from": step.source, "kms_key": step.kms_key or None}
         case StepKind.TAG:
@@ -322,11 +326,12 @@ def github_output(outcomes: Sequence[Outcome]) -> str:
 
 
 def github_plan(plans: Sequence[ImagePlan]) -> str:
-    """Renders the same outputs for a plan: existing AMIs, and the most expensive action."""
+    """Renders the same outputs for a plan: existing AMIs that passed their test, and the most expensive action."""
     order = (Action.BAKE, Action.PENDING, Action.WAIT, Action.TEST, Action.COPY, Action.REUSE)
     actions = {plan.action for plan in plans}
     action = next((action for action in order if action in actions), Action.REUSE)
-    return _github_output({plan.image: plan.amis for plan in plans}, action)
+    amis = {plan.image: plan.amis if plan.action is not Action.TEST else {} for plan in plans}
+    return _github_output(amis, action)
 
 
 def github_findings(levels: Collection[Level]) -> str:

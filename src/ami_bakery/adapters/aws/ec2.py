@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ami_bakery.adapters.aws import ec2_xml
 from ami_bakery.adapters.aws.errors import explained
 from ami_bakery.adapters.aws.session import as_tags
-from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
+from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, TEST_FAILED_TAG, Ami, AmiState
 from ami_bakery.errors import DENIED, AwsError
 
 if TYPE_CHECKING:
@@ -109,6 +109,18 @@ class BotoEc2:
                 region,
                 Owners=["self"],
                 Filters=[_filter(f"tag:{IMAGE_TAG}", values), _filter("tag-key", (tag,))],
+            )
+        )
+
+    def find_test_failed(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
+        return tuple(
+            ami
+            for values in _batches(digests)
+            for ami in self._describe(
+                "looking up AMIs that failed their test",
+                region,
+                Owners=list(owners),
+                Filters=[_filter(f"tag:{TEST_FAILED_TAG}", values)],
             )
         )
 

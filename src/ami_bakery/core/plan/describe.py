@@ -51,6 +51,8 @@ def describe_step(step: Step) -> str:
     match step.kind:
         case StepKind.BAKE:
             return f"build in {step.region}"
+        case StepKind.TEST:
+            return f"test {f'{step.ami} ({step.region})' if step.ami else 'it'}"
         case StepKind.COPY:
             encrypted = f", encrypted with {step.kms_key}" if step.kms_key else ""
             source = f"{step.ami} ({step.source})" if step.ami else "it"

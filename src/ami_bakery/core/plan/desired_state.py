@@ -26,6 +26,7 @@ _MARKER_LENGTH = 256
 
 class StepKind(StrEnum):
     BAKE = "bake"
+    TEST = "test"
     COPY = "copy"
     TAG = "tag"
     GRANT = "grant"

@@ -19,6 +19,7 @@ from ami_bakery.core.plan.desired_state import (
     reconcile_steps,
     revoke_steps,
 )
+from ami_bakery.core.plan.tested import AmiTestState, kept_ami, tested_state
 from ami_bakery.values import Frozen, field, replace
 
 if TYPE_CHECKING:
@@ -65,16 +66,22 @@ class Wanted(Frozen):
     regions      the first is for the build, the others are for copies
     base         its source AMIs; None if they are unknown
     kms_keys     the keys of copies, by region
+    test         the digest of the image's test, as hex; empty if it has none
     """
 
     image: str
     digest: Digest | None
     regions: tuple[str, ...]
+    test: str = ""
     base: tuple[str, ...] | None = None
     kms_keys: Mapping[str, str] = field(default_factory=dict)
     max_age: timedelta | None = None
     awaits: str | None = None
     copied_base: bool = False
+
+    def is_tested(self, ami: Ami) -> bool:
+        """Whether the AMI passed the current test. Without a test, every AMI counts."""
+        return not self.test or tested_state(ami, self.test) is AmiTestState.PASSED
 
     def has_right_key(self, ami: Ami) -> bool:
         """Whether a copy has the configured KMS key. In the build region, the template decides."""
@@ -85,8 +92,9 @@ class Wanted(Frozen):
 class ImagePlan(Frozen):
     """The plan of a bake for one image.
 
-    amis    the AMIs that exist and have the right key, by region
+    amis    the AMIs that exist and have the right key, by region; for the action `test`, they do not count yet
     source  the source of copies: the AMI in the build region; otherwise preferably one without a KMS key
+    test    the digest of the image's test, as hex; empty if it has none
     steps   in order; empty if they were not requested
     """
 
@@ -98,12 +106,21 @@ class ImagePlan(Frozen):
     amis: Mapping[str, Ami]
     source: Ami | None = None
     steps: tuple[Step, ...] = ()
+    test: str = ""
+
+    @property
+    def tested(self) -> AmiTestState | None:
+        """The state of the source's test; of an AMI that is still to be built, `untested`. None without a test."""
+        if not self.test:
+            return None
+        to_build = self.source is None or self.action in (Action.BAKE, Action.PENDING)
+        return AmiTestState.UNTESTED if to_build or self.source is None else tested_state(self.source, self.test)
 
     @property
     def may_be_locked(self) -> bool:
         """Whether a bake acquires the digest's lock, and uses the AMI if another runner builds it."""
         forced = any(reason.kind == "forced" for reason in self.reasons)
-        return self.action in (Action.BAKE, Action.COPY) and not forced
+        return self.action in (Action.BAKE, Action.COPY, Action.TEST) and not forced
 
     @property
     def to_do(self) -> bool:
@@ -118,7 +135,8 @@ def present(found: Iterable[Ami], wanted: Wanted) -> dict[str, Ami]:
     """Returns the matching AMIs by region: finished, available, with this digest, and all of the same build.
 
     AMIs of one build have the same origin tag. If there are several builds of a digest (`--force`), the newest one with
-    an AMI in the build region is used. AMIs of an older build do not replace a missing copy.
+    an AMI in the build region is used; one that passed the current test is preferred. AMIs of an older build do not
+    replace a missing copy. A copy counts as tested if its original is.
     """
     if wanted.digest is None:
         return {}
@@ -131,11 +149,11 @@ def present(found: Iterable[Ami], wanted: Wanted) -> dict[str, Ami]:
         at_home = newest(ami for ami in amis if ami.region == wanted.regions[0])
         chosen = at_home or newest(amis)
         if chosen is not None:
-            candidates.append((at_home is not None, chosen, amis))
+            candidates.append(((wanted.is_tested(chosen), at_home is not None), chosen, amis))
     if not candidates:
         return {}
-    at_home_first = any(at_home for at_home, _, _ in candidates)
-    best = newest(chosen for at_home, chosen, _ in candidates if at_home == at_home_first)
+    preferred = max(rank for rank, _, _ in candidates)
+    best = newest(chosen for rank, chosen, _ in candidates if rank == preferred)
     amis = next(amis for _, chosen, amis in candidates if chosen == best)
     by_region = {}
     for region in wanted.regions:
@@ -152,14 +170,19 @@ def decide(
     *,
     now: datetime,
     force: bool = False,
+    failed: Sequence[Ami] = (),
 ) -> ImagePlan:
     """Decides the action of an image.
 
-    found  the AMIs with its digest in all regions, in any state
+    found   the AMIs with its digest in all regions, in any state
+    failed  AMIs without a digest that failed the image's test
 
     A plan to build has the reasons that follow from `found`; `explain` adds the changes since the previous AMI.
     """
     there = present(found, wanted)
+    kept = None if there or force else _kept(failed, wanted)
+    if kept is not None:
+        there, found = {kept.region: kept}, (*found, kept)
     action, reasons = _decide(wanted, found, there, now, force)
     return ImagePlan(
         image=wanted.image,
@@ -169,7 +192,14 @@ def decide(
         regions=wanted.regions,
         amis={region: ami for region, ami in there.items() if wanted.has_right_key(ami)},
         source=_source(there, wanted) if there else None,
+        test=wanted.test,
     )
+
+
+def _kept(failed: Sequence[Ami], wanted: Wanted) -> Ami | None:
+    if not wanted.test or wanted.digest is None:
+        return None
+    return kept_ami(failed, wanted.digest, wanted.base, wanted.regions[0])
 
 
 def _decide(
@@ -186,6 +216,8 @@ def _decide(
     source = _source(amis, wanted)
     if wanted.max_age is not None and (old := _too_old(source, _baked_at(amis, found), wanted.max_age, now)):
         return Action.BAKE, (old,)
+    if not wanted.is_tested(source):
+        return Action.TEST, (_test_reason(source, wanted.test, now),)
     copies = tuple(_copy_reasons(wanted, amis, source))
     if copies:
         return Action.COPY, copies
@@ -220,19 +252,30 @@ def _copy_reasons(wanted: Wanted, amis: Mapping[str, Ami], source: Ami) -> Itera
             yield Reason("key-changed", region, detail)
 
 
+def _test_reason(ami: Ami, test: str, now: datetime) -> Reason:
+    named = f"{ami.id} ({ami.region}, built {describe_age(ami, now)})"
+    match tested_state(ami, test):
+        case AmiTestState.FAILED:
+            return Reason("test-failed", ami.id, f"{named} failed its test and is tested again")
+        case AmiTestState.CHANGED:
+            return Reason("test-changed", ami.id, f"the test changed since {named} passed it")
+        case AmiTestState.UNTESTED | AmiTestState.PASSED:
+            return Reason("untested", ami.id, f"{named} was never tested")
+
+
 def _key(key: str) -> str:
     return f"the key {key}" if key else "no key"
 
 
 def verify_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami], *, now: datetime) -> ImagePlan:
-    """Changes a plan from reuse or copy to build if a source AMI is missing or deprecated.
+    """Changes a plan from reuse, copy or test to build if a source AMI is missing or deprecated.
 
     known  the source AMIs that still exist
 
     The plan does not change if the AMI was built after the deprecation.
     """
     chosen = plan.source
-    if plan.action not in (Action.REUSE, Action.COPY) or chosen is None:
+    if plan.action not in (Action.REUSE, Action.COPY, Action.TEST) or chosen is None:
         return plan
     reasons = []
     for base in bases:
@@ -249,7 +292,7 @@ def verify_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami]
 
 
 def being_baked(plan: ImagePlan, lock: SeenLock) -> ImagePlan:
-    """Changes a plan from build or copy to wait for the runner that holds the lock."""
+    """Changes a plan from build, copy or test to wait for the runner that holds the lock."""
     reason = Reason("being-baked", lock.holder, f"another runner is building it: {lock.describe()}")
     return replace(plan, action=Action.WAIT, reasons=(reason, *plan.reasons))
 
@@ -318,6 +361,7 @@ def with_steps(
         return plan
     to_build = plan.action in (Action.BAKE, Action.PENDING)
     home = plan.regions[0]
+    to_test = plan.test and (to_build or plan.action is Action.TEST)
     built = (home, *(region for region in made_by_packer if region != home)) if to_build else ()
     existing = {} if to_build else plan.amis
     source = None if to_build else plan.source
@@ -326,6 +370,9 @@ def with_steps(
     for ami in stale_shares:
         steps += revoke_steps(ami, desired, permissions.get(ami.id))
     steps += (Step(kind=StepKind.BAKE, region=region) for region in built)
+    if to_test:
+        where = source.region if source else home
+        steps.append(Step(kind=StepKind.TEST, region=where, ami=source.id if source else None))
     steps += (
         _copy_step(source, home, region, kms_keys.get(region, ""))
         for region in plan.regions
@@ -399,7 +446,8 @@ def _too_old(ami: Ami, baked: datetime | None, max_age: timedelta, now: datetime
 
 def _reuse_reasons(wanted: Wanted, found: Sequence[Ami], amis: Mapping[str, Ami], now: datetime) -> Iterator[Reason]:
     for region, ami in amis.items():
-        detail = f"{ami.id} ({region}, built {describe_age(ami, now)}) matches"
+        passed = " and passed its test" if wanted.test else ""
+        detail = f"{ami.id} ({region}, built {describe_age(ami, now)}) matches{passed}"
         yield Reason("unchanged", ami.id, detail)
         same = [
             other for other in found if other.region == region and other.id != ami.id and wanted.has_right_key(other)
