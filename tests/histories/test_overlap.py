@@ -15,7 +15,7 @@ import pytest
 
 from ami_bakery.adapters.terminal.plain_reporter import PlainReporter
 from ami_bakery.adapters.terminal.prompt import NoPrompter
-from ami_bakery.concurrency import in_background
+from ami_bakery.core.concurrency import in_background
 from ami_bakery.core.ec2.ami import Ami
 from ami_bakery.define.resolver import Resolver
 from ami_bakery.errors import AwsError, SourceError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
-from ami_bakery.concurrency import run_all
+from ami_bakery.core.concurrency import run_all
 from ami_bakery.core.ec2.ami import SHARED_TAG
 from ami_bakery.core.plan.describe import describe_step
 from ami_bakery.core.plan.desired_state import (

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ami_bakery.bake.adopt import remove_amis
-from ami_bakery.concurrency import run_all
+from ami_bakery.core.concurrency import run_all
 from ami_bakery.core.ec2.ami import Ami, AmiState, copied_tags, newest, snapshot_tags
 from ami_bakery.core.plan.desired_state import DesiredState
 from ami_bakery.core.plan.outcome import Copies

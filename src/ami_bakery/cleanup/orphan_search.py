@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_bakery.concurrency import run_all
+from ami_bakery.core.concurrency import run_all
 from ami_bakery.core.ec2.ami import IMAGE_TAG
 from ami_bakery.core.ec2.resource import Resource, ResourceKind
 from ami_bakery.core.ec2.run import RUN_TAG

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from ami_bakery.concurrency import run_all
+from ami_bakery.core.concurrency import run_all
 from ami_bakery.core.config.model import BaseFilter, BaseParameter, ImageConfig
 from ami_bakery.core.ec2.ami import Ami, newest_in_second
 from ami_bakery.core.packer.csv_filter import listed

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from ami_bakery.concurrency import in_background
+from ami_bakery.core.concurrency import in_background
 from ami_bakery.core.config.model import BaseImage, ImageConfig
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.regions import HOW_TO_CORRECT, REGIONS, unknown_region

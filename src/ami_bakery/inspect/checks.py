@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_bakery.concurrency import run_all
 from ami_bakery.core.check.finding import (
     Finding,
     Level,
@@ -21,6 +20,7 @@ from ami_bakery.core.check.finding import (
     template_findings,
 )
 from ami_bakery.core.check.tag_limit import tag_findings
+from ami_bakery.core.concurrency import run_all
 from ami_bakery.core.config.selection import with_parents
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.regions import REGIONS

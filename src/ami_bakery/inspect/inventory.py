@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_bakery.concurrency import run_all
+from ami_bakery.core.concurrency import run_all
 from ami_bakery.core.config.selection import with_parents
 from ami_bakery.core.definition.diff import compare_components
 from ami_bakery.core.definition.digest import Digest, Scheme

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from ami_bakery.concurrency import run_all
 from ami_bakery.core.check.tag_limit import tag_findings
+from ami_bakery.core.concurrency import run_all
 from ami_bakery.core.config.model import BaseId
 from ami_bakery.core.config.selection import parent_of, with_parents
 from ami_bakery.core.definition.digest import Scheme

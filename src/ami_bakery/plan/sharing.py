@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_bakery.concurrency import run_all
+from ami_bakery.core.concurrency import run_all
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.ami import IMAGE_TAG, SHARED_TAG
 from ami_bakery.core.plan.desired_state import PUBLIC, DesiredState, Permissions, is_marked

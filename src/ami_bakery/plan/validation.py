@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_bakery.concurrency import run_all
 from ami_bakery.core.check.finding import Finding, Level
+from ami_bakery.core.concurrency import run_all
 from ami_bakery.core.definition.digest import Digest, Scheme
 from ami_bakery.core.plan.plan import Action, ImagePlan
 from ami_bakery.define.base_resolution import PLACEHOLDER_AMI
