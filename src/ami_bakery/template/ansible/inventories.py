@@ -17,7 +17,7 @@ from ami_bakery.template.source_tree import FileKind
 from ami_bakery.template.yaml_parser import YamlMap, yaml_documents
 
 if TYPE_CHECKING:
-    from ami_bakery.template.ansible.playbook_walk import PlaybookWalk
+    from ami_bakery.template.ansible.named_files import Files
 
 _YAML = (".yml", ".yaml", ".json")
 _IGNORED = re.compile(r"(?:^\..*|.*(?:~|\.(?:orig|cfg|retry|pyc|pyo|swp|bak|rpm|md|txt|rst)))\Z")
@@ -25,68 +25,68 @@ _IGNORED = re.compile(r"(?:^\..*|.*(?:~|\.(?:orig|cfg|retry|pyc|pyo|swp|bak|rpm|
 _PAIR = re.compile(r"(\w+)\s*=\s*(.*)\Z", re.DOTALL)
 
 
-def read_inventory(walk: PlaybookWalk, path: str, location: SourceLocation) -> None:
+def read_inventory(files: Files, path: str, location: SourceLocation) -> None:
     """Reads an inventory. `path`: a file or folder that is already recorded as an input."""
-    entry = walk.reading.tree.entry(path, follow=True)
+    entry = files.reading.tree.entry(path, follow=True)
     is_folder = entry is not None and entry.kind is FileKind.FOLDER
     folder = path if is_folder else posixpath.dirname(path) or "."
-    read_adjacent_variables(walk, folder, location)
+    read_adjacent_variables(files, folder, location)
     if is_folder and path.startswith(("/", "..")):
         return  # a folder outside the repository may be very large
-    for file in _files(walk, path) if is_folder else [path]:
-        _file(walk, file)
+    for file in _files(files, path) if is_folder else [path]:
+        _file(files, file)
 
 
-def read_adjacent_variables(walk: PlaybookWalk, folder: str, location: SourceLocation) -> None:
+def read_adjacent_variables(files: Files, folder: str, location: SourceLocation) -> None:
     for name in ("group_vars", "host_vars"):
         path = posixpath.normpath(posixpath.join(folder, name))
-        if note_if_exists(walk.reading, path, location):
-            walk.variables_folder(path)
+        if note_if_exists(files.reading, path, location):
+            files.variables_folder(path)
 
 
-def _files(walk: PlaybookWalk, folder: str, depth: int = 0) -> Iterator[str]:
-    for child in walk.reading.tree.children(folder):
+def _files(files: Files, folder: str, depth: int = 0) -> Iterator[str]:
+    for child in files.reading.tree.children(folder):
         path = posixpath.normpath(child.path)
         name = posixpath.basename(path)
-        entry = walk.reading.tree.entry(path, follow=True)
+        entry = files.reading.tree.entry(path, follow=True)
         if entry is None or _IGNORED.fullmatch(name) or name in ("group_vars", "host_vars", "vars_plugins"):
             continue
         if entry.kind is FileKind.FOLDER and depth < 8:
-            yield from _files(walk, path, depth + 1)
+            yield from _files(files, path, depth + 1)
         elif entry.kind is FileKind.FILE:
             yield path
 
 
-def _file(walk: PlaybookWalk, path: str) -> None:
-    entry = walk.reading.tree.entry(path, follow=True)
+def _file(files: Files, path: str) -> None:
+    entry = files.reading.tree.entry(path, follow=True)
     if entry is None or entry.kind is not FileKind.FILE:
         return
-    if walk.reading.is_foreign(path):
+    if files.reading.is_foreign(path):
         return
     try:
-        source = walk.reading.parsed(path)
+        source = files.reading.parsed(path)
     except TooLargeError as error:
-        walk.reading.collector.unresolved(SourceLocation(file=path, line=1), posixpath.basename(path), error.wrong)
+        files.reading.collector.unresolved(SourceLocation(file=path, line=1), posixpath.basename(path), error.wrong)
         return
     if source.startswith(b"$ANSIBLE_VAULT") or b"\0" in source:
         return
     if source.startswith(b"#!"):
-        walk.run.script(path, "", (), None, folder=walk.reading.paths.workdir)  # read, not run
+        files.run.script(path, "", (), None, folder=files.reading.paths.workdir)  # read, not run
     elif path.endswith(".toml"):
-        _toml(walk, path, source)
+        _toml(files, path, source)
     elif _is_yaml(path, source):
-        _yaml(walk, path)
+        _yaml(files, path)
     else:
-        _ini(walk, source.decode("utf-8", "replace"))
+        _ini(files, source.decode("utf-8", "replace"))
 
 
-def _toml(walk: PlaybookWalk, path: str, source: bytes) -> None:
+def _toml(files: Files, path: str, source: bytes) -> None:
     try:
-        _groups(walk, tomllib.loads(source.decode("utf-8")))
+        _groups(files, tomllib.loads(source.decode("utf-8")))
     except ValueError as error:
         wrong = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         location = SourceLocation(file=path, line=1)
-        walk.reading.collector.unresolved(location, posixpath.basename(path), f"it does not parse: {wrong}")
+        files.reading.collector.unresolved(location, posixpath.basename(path), f"it does not parse: {wrong}")
 
 
 def _is_yaml(path: str, source: bytes) -> bool:
@@ -102,29 +102,29 @@ def _is_yaml(path: str, source: bytes) -> bool:
     return any(isinstance(document, YamlMap) for document in documents)
 
 
-def _yaml(walk: PlaybookWalk, path: str) -> None:
+def _yaml(files: Files, path: str) -> None:
     """Reads hosts and groups, or the configuration of an inventory plugin, which may name files."""
-    for document in documents_of(walk.reading, path):
+    for document in documents_of(files.reading, path):
         if isinstance(document, YamlMap) and "plugin" in document:
-            walk.note_existing_texts(document, path)
+            files.note_existing_texts(document, path)
         else:
-            _groups(walk, document)
+            _groups(files, document)
 
 
-def _groups(walk: PlaybookWalk, node: Any, depth: int = 0) -> None:
+def _groups(files: Files, node: Any, depth: int = 0) -> None:
     if not isinstance(node, dict) or depth > 32:
         return
     for name, child in node.items():
         if name == "hosts" and isinstance(child, dict):
             for variables in child.values():
-                walk.variables.add(variables)
+                files.variables.add(variables)
         elif name == "vars":
-            walk.variables.add(child)
+            files.variables.add(child)
         else:
-            _groups(walk, child, depth + 1)
+            _groups(files, child, depth + 1)
 
 
-def _ini(walk: PlaybookWalk, source: str) -> None:
+def _ini(files: Files, source: str) -> None:
     section = ""
     for line in source.splitlines():
         line = line.strip()
@@ -132,9 +132,9 @@ def _ini(walk: PlaybookWalk, source: str) -> None:
             section = line
         elif section.endswith(":vars]"):
             pair = _PAIR.match(line)
-            walk.variables.add({pair[1]: pair[2].strip().strip("'\"")} if pair else None)
+            files.variables.add({pair[1]: pair[2].strip().strip("'\"")} if pair else None)
         elif line and not line.startswith(("#", ";")):
-            walk.variables.add(dict(_pairs(line)))
+            files.variables.add(dict(_pairs(line)))
 
 
 def _pairs(line: str) -> Iterator[tuple[str, str]]:

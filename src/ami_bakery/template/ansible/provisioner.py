@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.template.ansible.ansible_settings import AnsibleSettings, paths_of, read_settings
 from ami_bakery.template.ansible.inventories import read_adjacent_variables, read_inventory
+from ami_bakery.template.ansible.named_files import Files
 from ami_bakery.template.ansible.playbook_walk import PlaybookWalk
 from ami_bakery.template.ansible.variables import VariableTable
 from ami_bakery.template.collector import Collector
@@ -31,10 +32,11 @@ def find_ansible_files(reading: Reading, component: Component) -> None:
     for _ in range(_ROUNDS):
         # A variable may be found after the path that uses it: repeat until no pass finds more variables.
         size, scratch = variables.size, Collector()
-        walk = PlaybookWalk(_with_collector(reading, scratch), settings, variables)
-        _inventories(component, settings, walk)
+        files = Files(_with_collector(reading, scratch), variables)
+        walk = PlaybookWalk(files, settings)
+        _inventories(component, settings, files)
         for path, _location in settings.arguments.variable_files:
-            walk.variables_file(path)
+            files.variables_file(path)
         for path, location in playbooks:
             entry = reading.tree.entry(path, follow=True)
             if entry is not None and entry.kind is FileKind.FILE:
@@ -43,8 +45,8 @@ def find_ansible_files(reading: Reading, component: Component) -> None:
             walk.role_target(name, location)
         if variables.size == size:
             break
-    _commands(walk, component)
-    _note_local_commands(walk, component)
+    _commands(files, component)
+    _note_local_commands(files, component)
     reading.collector.merge(scratch)
 
 
@@ -64,35 +66,35 @@ def _targets(reading: Reading, settings: AnsibleSettings) -> list[tuple[str, Sou
     return found
 
 
-def _inventories(component: Component, settings: AnsibleSettings, walk: PlaybookWalk) -> None:
+def _inventories(component: Component, settings: AnsibleSettings, files: Files) -> None:
     """Reads inventories. The provisioner writes one into `inventory_directory` for the duration of the build."""
-    named = paths_of(walk.reading, component, "inventory_file")
+    named = paths_of(files.reading, component, "inventory_file")
     for path, location in [*named, *settings.arguments.inventories, *settings.config.inventories]:
-        if walk.reading.tree.entry(path, follow=True) is not None:
-            read_inventory(walk, path, location)
-    for path, location in paths_of(walk.reading, component, "inventory_directory"):
-        if walk.reading.tree.entry(path, follow=True) is not None:
-            walk.reading.collector.output(posixpath.join(path, "packer-provisioner-ansible"), location)
-        read_adjacent_variables(walk, path, location)
+        if files.reading.tree.entry(path, follow=True) is not None:
+            read_inventory(files, path, location)
+    for path, location in paths_of(files.reading, component, "inventory_directory"):
+        if files.reading.tree.entry(path, follow=True) is not None:
+            files.reading.collector.output(posixpath.join(path, "packer-provisioner-ansible"), location)
+        read_adjacent_variables(files, path, location)
 
 
-def _commands(walk: PlaybookWalk, component: Component) -> None:
+def _commands(files: Files, component: Component) -> None:
     """Reads the commands, which may be scripts of the repository."""
-    reading, folder = walk.reading, walk.reading.paths.workdir
+    reading, folder = files.reading, files.reading.paths.workdir
     for name in ("command", "galaxy_command", "sftp_command"):
         same = (component, *component.alternatives(name))
         for text, location, _ in (found for one in same for found in one.texts(name)):
             for word in command_words(text) if isinstance(text, str) else ():
                 note_file_if_here(reading, word, location)
-                path = walk.run.here(word, folder)
+                path = files.run.here(word, folder)
                 if path is not None:
-                    walk.run.script(path, "", (), None, folder=folder)
+                    files.run.script(path, "", (), None, folder=folder)
 
 
-def _note_local_commands(walk: PlaybookWalk, component: Component) -> None:
-    if walk.run.opaque or walk.run.unknown:
-        programs = tuple(sorted(name for name in walk.run.opaque if name))
-        unknown = tuple(sorted(walk.run.unknown))
-        walk.reading.collector.local_command(
+def _note_local_commands(files: Files, component: Component) -> None:
+    if files.run.opaque or files.run.unknown:
+        programs = tuple(sorted(name for name in files.run.opaque if name))
+        unknown = tuple(sorted(files.run.unknown))
+        files.reading.collector.local_command(
             LocalCommand(location=component.location, component=component.type, programs=programs, unknown=unknown)
         )

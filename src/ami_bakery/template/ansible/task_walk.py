@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ami_bakery.template.ansible import tasks as task_reader
 from ami_bakery.template.ansible.jinja.holes import has_hole
 from ami_bakery.template.ansible.jinja.rendering import LookupCall, text_alternatives
+from ami_bakery.template.ansible.named_files import is_plain_name
 from ami_bakery.template.ansible.scope import Context, search_folders
 from ami_bakery.template.ansible.search import find_paths, is_file, is_folder
 from ami_bakery.template.ansible.yaml_files import as_list, maps_of, yaml_at
@@ -16,7 +17,8 @@ from ami_bakery.template.yaml_parser import YamlMap
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
-    from ami_bakery.template.ansible.named_files import Files, Take
+    from ami_bakery.template.ansible.lookup_files import LookupFiles
+    from ami_bakery.template.ansible.named_files import Files
     from ami_bakery.template.location import SourceLocation
 
 _INCLUDES = ("include_tasks", "import_tasks", "include")
@@ -24,7 +26,7 @@ _ROLES = ("include_role", "import_role")
 _BLOCKS = ("block", "rescue", "always")
 
 
-class Roles(Protocol):
+class RoleFollower(Protocol):
     def role(self, name: str, context: Context, line: int) -> None:
         """Follows the role, or every role that an unknown name may mean."""
 
@@ -35,8 +37,9 @@ class Roles(Protocol):
 class TaskWalk:
     """Follows lists of tasks, each file once for each playbook and role that uses it."""
 
-    def __init__(self, files: Files, roles: Roles) -> None:
+    def __init__(self, files: Files, lookups: LookupFiles, roles: RoleFollower) -> None:
         self._files = files
+        self._lookups = lookups
         self._roles = roles
         self._reading = files.reading
         self._variables = files.variables
@@ -65,12 +68,12 @@ class TaskWalk:
             self.tasks(task.get(part), context)
         items = task_reader.loop_items(task, self._files.scope(context))
         looping = self._looping(task, items, context)
-        self._files.lookups({key: value for key, value in task.items() if key not in _BLOCKS}, looping)
-        self._files.lookups(task_reader.conditions(task), looping)
+        self._lookups.find_in({key: value for key, value in task.items() if key not in _BLOCKS}, looping)
+        self._lookups.find_in(task_reader.conditions(task), looping)
         self._file_loops(task, context)
         call = task_reader.call_of(task)
         if call is not None and items != []:
-            self._files.lookups(task_reader.conditions(call.arguments), looping)
+            self._lookups.find_in(task_reader.conditions(call.arguments), looping)
             self._call(call, task, looping)
 
     def _looping(self, task: YamlMap, items: list[Any] | None, context: Context) -> Context:
@@ -86,7 +89,7 @@ class TaskWalk:
             names = task_reader.loop_names(value, self._files.scope(context))
             line = getattr(value, "line", 0) or task.line
             written = str(value) if isinstance(value, str) else f"with_{plugin}"
-            self._files.lookup(LookupCall(plugin, names, {}), written, context, line)
+            self._lookups.lookup(LookupCall(plugin, names, {}), written, context, line)
 
     # --- calls
 
@@ -125,9 +128,8 @@ class TaskWalk:
             self._pass_on(context)
             location, static = self._files.location(context, call.line), call.module == "import_tasks"
             folders = search_folders(context, "tasks")
-            self._files.follow(
-                text, folders, location, lambda path: self._included(path, context, location, static), context
-            )
+            for path in self._files.paths(text, folders, location, context):
+                self._included(path, context, location, static)
 
     def _included(self, path: str, context: Context, location: SourceLocation, static: bool) -> None:
         self._files.reference(path, location, context)
@@ -142,25 +144,24 @@ class TaskWalk:
 
     def _module_files(self, call: task_reader.ModuleCall, context: Context) -> None:
         for text, kind, required in task_reader.files_of(call):
-            each = self._what_to_do_with(call.module, context)
             line = getattr(text, "line", 0) or call.line
             if required:
-                self._files.files(text, kind, context, line, each)
+                for path in self._files.files(text, kind, context, line):
+                    self._read(call.module, path, context)
             else:
                 self._if_here(text, search_folders(context, kind), context, line)
 
     def _if_here(self, text: str, folders: tuple[str, ...], context: Context, line: int) -> None:
         for name in text_alternatives(text, self._files.scope(context)):
-            if name.strip("./ ") and "\n" not in name and "://" not in name and not has_hole(name):
+            if is_plain_name(name) and not has_hole(name):
                 for path in find_paths(self._reading, name, folders):
                     self._files.reference(path, self._files.location(context, line), context)
 
-    def _what_to_do_with(self, module: str, context: Context) -> Take | None:
+    def _read(self, module: str, path: str, context: Context) -> None:
         if module == "include_vars":
-            return self._files.variables_file
-        if module in ("template", "win_template"):
-            return lambda path: self._files.template(path, context)
-        return None
+            self._files.variables_file(path)
+        elif module in ("template", "win_template"):
+            self._lookups.template(path, context)
 
     # --- tasks that run or write on this machine
 
