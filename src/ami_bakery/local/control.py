@@ -60,6 +60,7 @@ class Control:
         self,
         *,
         pending_seconds: float | None = None,
+        validation_seconds: float | None = None,
         page_cap: int | None = None,
         lag_seconds: float | None = None,
         image_outcome: str | None = None,
@@ -68,6 +69,8 @@ class Control:
         """Changes settings; omitted ones do not change.
 
         pending_seconds      how long new AMIs are `pending`; a lower value also ends the wait of existing ones
+        validation_seconds   how long SSM validates an AMI id before the parameter has it; a lower value also ends
+                             the wait of existing ones
         page_cap             the maximum number of items of a page, even if MaxResults is higher
         lag_seconds          how long new AMIs and changed tags are invisible; a lower value shows existing ones
         image_outcome        the state after `pending`, also of existing AMIs: `available` or `failed`
@@ -75,6 +78,7 @@ class Control:
         """
         change = {
             "pending_seconds": pending_seconds,
+            "validation_seconds": validation_seconds,
             "page_cap": page_cap,
             "lag_seconds": lag_seconds,
             "image_outcome": image_outcome,

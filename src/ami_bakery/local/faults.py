@@ -20,6 +20,8 @@ HTTP_STATUS = {
 """EC2's HTTP status of each error code; 400 for any other."""
 
 _MESSAGES = {
+    "ThrottlingException": "Rate exceeded",
+    "Throttling": "Rate exceeded",
     "RequestLimitExceeded": "Request limit exceeded.",
     "Unavailable": "The service is unavailable. Please try again shortly.",
     "ServiceUnavailable": "Service is unable to handle request.",

@@ -57,6 +57,25 @@ _TYPES = {
 }
 """Resource types by the prefix of an id."""
 _OF_NO_ACCOUNT = frozenset({"image", "snapshot"})
+_ON_PARAMETERS = {
+    "AddTagsToResource": "ResourceId",
+    "DeleteParameter": "Name",
+    "DeleteParameters": "Names",
+    "GetParameter": "Name",
+    "GetParameterHistory": "Name",
+    "GetParameters": "Names",
+    "GetParametersByPath": "Path",
+    "LabelParameterVersion": "Name",
+    "ListTagsForResource": "ResourceId",
+    "PutParameter": "Name",
+    "RemoveTagsFromResource": "ResourceId",
+    "UnlabelParameterVersion": "Name",
+}
+"""By SSM action: the member that names the parameters that it is authorized on. Other actions have the resource `*`.
+A test compares this table with AWS's reference."""
+RESOLVE = "resolve:ssm:"
+"""The prefix of a parameter's name in place of an AMI id."""
+DESCRIBE_IMAGES = "ec2:DescribeImages"
 _ALWAYS_ALLOWED = frozenset({"sts:GetCallerIdentity"})
 
 
@@ -139,19 +158,20 @@ def calls(
     *,
     region: str,
     account: str,
-    key_names: Mapping[str, str],
+    names: Mapping[str, str],
 ) -> Iterator[PolicyRequest]:
-    """Yields the permissions that one API call needs: its action, and `ec2:CreateTags` for tags on new resources.
+    """Yields the permissions that one API call needs: its action, and those for tags and for parameters that it names.
 
     parameters  in the form of EC2's protocol, ``ResourceId.1``; of SSM, ``Name`` or ``Names.1``
-    key_names   names of existing key pairs by id, since policies use names
+    names       the names that policies use, by the values that requests may have: of key pairs by id, of AMIs by
+                ``resolve:ssm:NAME``
     """
     arn = _Arns(region, account)
     if service == "ssm":
-        names = [value for name, value in parameters.items() if name.partition(".")[0] in ("Name", "Names")]
-        resources = tuple(arn.parameter(name) for name in names)
-    elif service == "ec2" and action in _RESOURCES:
-        resources = tuple(_resources(action, parameters, arn, key_names))
+        yield from _ssm_calls(action, parameters, arn)
+        return
+    if service == "ec2" and action in _RESOURCES:
+        resources = tuple(_resources(action, parameters, arn, names))
     else:
         resources = ("*",)
     tags = _request_tags(parameters)
@@ -159,11 +179,29 @@ def calls(
     for name, value in parameters.items():
         if service == "ec2" and re.fullmatch(r"TagSpecification\.\d+\.ResourceType", name):
             yield PolicyRequest(action="ec2:CreateTags", resources=(arn.of(value, "*"),), region=region, tags=tags)
+        if name.rpartition(".")[2] == "ImageId" and value.startswith(RESOLVE) and action == "RunInstances":
+            parameter = arn.parameter(value.removeprefix(RESOLVE))
+            yield PolicyRequest(action="ssm:GetParameters", resources=(parameter,), region=region)
+
+
+def _ssm_calls(action: str, parameters: Mapping[str, str], arn: _Arns) -> Iterator[PolicyRequest]:
+    """Yields the permissions of an SSM call. Actions on parameters need them on each parameter or path."""
+    tags = _request_tags(parameters)
+    if action in _ON_PARAMETERS:
+        member = _ON_PARAMETERS[action]
+        resources = tuple(
+            arn.parameter(value) for name, value in parameters.items() if name.partition(".")[0] == member
+        )
+    else:
+        resources = ("*",)
+    yield PolicyRequest(action=f"ssm:{action}", resources=resources, region=arn.region, tags=tags)
+    if action == "PutParameter" and tags:
+        yield PolicyRequest(action="ssm:AddTagsToResource", resources=resources, region=arn.region, tags=tags)
 
 
 def _request_tags(parameters: Mapping[str, str]) -> dict[str, str]:
     """Returns all tags of a call, without regard to the resource type."""
-    named = {name: value for name, value in parameters.items() if re.search(r"(^|\.)Tag\.\d+\.Key$", name)}
+    named = {name: value for name, value in parameters.items() if re.search(r"(^|\.)Tags?(\.member)?\.\d+\.Key$", name)}
     return {value: parameters.get(f"{name.removesuffix('Key')}Value", "") for name, value in named.items()}
 
 
@@ -176,13 +214,13 @@ def refusal_text(account: str, action: str, resource: str) -> str:
     )
 
 
-def _resources(action: str, parameters: Mapping[str, str], arn: _Arns, key_names: Mapping[str, str]) -> Iterator[str]:
+def _resources(action: str, parameters: Mapping[str, str], arn: _Arns, names: Mapping[str, str]) -> Iterator[str]:
     for kind, *wanted in _RESOURCES[action]:
         named = [value for name, value in parameters.items() if _parameter(name) in wanted]
         if not named and (action, kind) not in _OPTIONAL:
             named = ["*"]
         for value in named:
-            yield arn.of(kind or _type_of(value), key_names.get(value, value))
+            yield arn.of(kind or _type_of(value), names.get(value, value))
 
 
 def _parameter(name: str) -> str:
@@ -207,7 +245,10 @@ class _Arns:
         return f"arn:aws:ec2:{self.region}:{account}:{kind}/{name}"
 
     def parameter(self, name: str) -> str:
-        """Returns the ARN of a parameter; AWS's public parameters have no account."""
+        """Returns the ARN of a parameter or path without its selector; AWS's public parameters have no account."""
+        if name.startswith("arn:"):
+            return ":".join(name.split(":")[:6])
+        name = name.partition(":")[0]
         account = "" if name.startswith("/aws/service/") else self.account
         return f"arn:aws:ssm:{self.region}:{account}:parameter/{name.lstrip('/')}"
 

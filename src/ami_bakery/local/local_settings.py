@@ -44,6 +44,8 @@ class LocalSettings:
     """A child process gets the credentials of the first account."""
     pending_seconds: float = 1.0
     """How long a new AMI is `pending`."""
+    validation_seconds: float = 1.0
+    """How long SSM validates a parameter of data type `aws:ec2:image` before it has the new value."""
     page_cap: int = 1000
     """The maximum number of items of a page, even if MaxResults is higher."""
     policy: str = ""
@@ -57,6 +59,7 @@ class Behaviour:
     """The settings that the control URL can change while the embedded EC2 runs; see `Control.change`."""
 
     pending_seconds: float
+    validation_seconds: float
     page_cap: int
     lag_seconds: float = 0.0
     """How long new AMIs and changed tags are invisible to all calls, as EC2 is eventually consistent."""
@@ -73,4 +76,9 @@ class Behaviour:
         from ami_bakery.local.iam_policy import Policy
 
         policy = Policy.parse(json.loads(settings.policy)) if settings.policy else None
-        return cls(pending_seconds=settings.pending_seconds, page_cap=settings.page_cap, policy=policy)
+        return cls(
+            pending_seconds=settings.pending_seconds,
+            validation_seconds=settings.validation_seconds,
+            page_cap=settings.page_cap,
+            policy=policy,
+        )

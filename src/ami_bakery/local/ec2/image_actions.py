@@ -58,12 +58,7 @@ class StrictResponse(EC2Response):
 
     def visible_images(self, region: str) -> dict[str, LocalAmi]:
         """Returns the AMIs that the caller can see in a region, by id: own, public and shared ones."""
-        visible = dict(self.state.backend(self.current_account, region).amis)
-        for account_id, backend in self.state.backends(region).items():
-            if account_id != self.current_account:
-                theirs = (image for image in backend.amis.values() if image.owner_id == account_id)
-                visible.update({image.id: image for image in theirs if image.launchable_by(self.current_account)})
-        return {image_id: image for image_id, image in visible.items() if image.is_visible()}
+        return self.state.visible_images(self.current_account, region)
 
     def visible_image(self, image_id: str, region: str) -> LocalAmi:
         if not image_id.startswith("ami-"):
@@ -72,6 +67,13 @@ class StrictResponse(EC2Response):
         if image is None:
             raise InvalidAMIIdError(image_id)
         return image
+
+    def resolved_image_id(self, named: str) -> str:
+        """Returns the AMI id of `resolve:ssm:NAME`, or `named`. Raises if the parameter names no AMI."""
+        image_id = self.state.resolve_image(named, self.current_account, self.region)
+        if image_id is None:  # the code is a guess
+            raise EC2ClientError("InvalidParameterValue", f"The parameter '{named}' does not resolve to an AMI")
+        return image_id
 
     def own_image(self) -> LocalAmi:
         """Returns the AMI that the request names. Raises if it is not the caller's."""

@@ -115,7 +115,8 @@ class EmbeddedEc2(PermissionActions, ImageActions, GroupVolumeActions, TagAction
 
     def _launch(self) -> Any:
         image = None
-        if image_id := self._get_param("ImageId"):
+        if named := self._get_param("ImageId"):
+            image_id = self.params["ImageId"] = self.resolved_image_id(named)
             image = require_usable(self.visible_image(image_id, self.region))
         key_name = self._get_param("KeyName")
         key_pair = self.ec2_backend.key_pairs.get(key_name) if key_name else None

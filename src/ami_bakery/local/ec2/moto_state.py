@@ -8,17 +8,22 @@ another embedded EC2 of the process. The lock also makes moto answer one request
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from moto.core.model_instances import reset_model_data
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.iam.models import IAMBackend, iam_backends
-from moto.ssm.models import Parameter, ssm_backends
+from moto.ssm.exceptions import SSMException
+from moto.ssm.models import ssm_backends
 from moto.sts.models import STSBackend, sts_backends
 
 from ami_bakery.local.ec2 import public_images
 from ami_bakery.local.ec2.local_images import LocalAmi, public_image
 from ami_bakery.local.ec2.replication_lag import KeyPairLag
+from ami_bakery.local.iam_policy import RESOLVE
+from ami_bakery.local.ssm.parameter_names import split_selector
+from ami_bakery.local.ssm.parameter_store import IMAGE_TYPE, LocalParameters, public_parameters
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -62,6 +67,7 @@ class MotoState:
 
     def __init__(self) -> None:
         self._contents: list[dict[str, Any]] = [{} for _ in _DICTIONARIES]
+        self._parameters: dict[tuple[str, str], LocalParameters] = {}
 
     def __enter__(self) -> MotoState:
         MotoState._lock.acquire()
@@ -85,6 +91,7 @@ class MotoState:
         with self:
             for dictionary in _DICTIONARIES:
                 dictionary.clear()
+            self._parameters.clear()
             reset_model_data()  # moto keeps all objects for its dashboard
 
     def backend(self, account_id: str, region: str) -> LocalBackend:
@@ -109,27 +116,58 @@ class MotoState:
                 return account_id
         return ""
 
-    def seed_parameters(self, account_id: str, region: str) -> None:
-        """Adds the public SSM parameters of the public AMIs. Only while entered; a second call does nothing."""
-        parameters = ssm_backends[account_id][region]._parameters
-        if parameters.latest_amis_loaded:
-            return
-        parameters.latest_amis_loaded = True  # keeps moto from loading its own, whose AMIs do not exist here
-        for name, value in public_images.parameters(region).items():
-            parameters[name].append(
-                Parameter(  # type: ignore[abstract]
-                    account_id=account_id,
-                    name=name,
-                    value=value,
-                    parameter_type="String",
-                    description=None,
-                    allowed_pattern=None,
-                    keyid=None,
-                    last_modified_date=public_images.PARAMETER_DATE,
-                    version=1,
-                    data_type="aws:ec2:image",
-                )
-            )
+    def caller(self, access_key_id: str, account_id: str) -> str:
+        """Returns the ARN of a caller: a role session, an IAM user, or the account's own user. Only while entered."""
+        for _, _, tokens in sts_backends.iter_backends():
+            for role in cast("STSBackend", tokens).assumed_roles:
+                if role.access_key_id == access_key_id:
+                    return str(role.arn)
+        for _, _, users in iam_backends.iter_backends():
+            key = cast("IAMBackend", users).access_keys.get(access_key_id)
+            if key is not None:
+                return f"arn:aws:iam::{account_id}:user/{key.user_name}"
+        return f"arn:aws:iam::{account_id}:user/embedded"
+
+    def parameters(self, account_id: str, region: str) -> LocalParameters:
+        """Returns the Parameter Store of an account and region, which also has AWS's public parameters."""
+        key = (account_id, region)
+        if key not in self._parameters:
+            self._parameters[key] = LocalParameters(public_parameters(region))
+        return self._parameters[key]
+
+    def resolve_image(self, named: str, account_id: str, region: str) -> str | None:
+        """Returns the AMI id of `resolve:ssm:NAME[:SELECTOR]`, and any other value unchanged.
+
+        Returns None if the parameter does not exist or is not of data type aws:ec2:image. Only while entered.
+        """
+        name = named.removeprefix(RESOLVE)
+        if name == named:
+            return named
+        try:
+            bare, selector = split_selector(name, region, account_id)
+            parameter = self.parameters(account_id, region).get(bare)
+            found = parameter.selected(selector) if parameter else None
+        except SSMException:
+            return None
+        return found.value if found is not None and found.data_type == IMAGE_TYPE else None
+
+    def settle_parameters(self, validation_seconds: float) -> None:
+        """Completes the pending writes of parameters that are due. Only while entered."""
+        for (account_id, region), store in self._parameters.items():
+            store.settle(partial(self._is_available_image, account_id, region), validation_seconds)
+
+    def _is_available_image(self, account_id: str, region: str, value: str) -> bool:
+        image = self.visible_images(account_id, region).get(value)
+        return image is not None and image.state == "available"
+
+    def visible_images(self, account_id: str, region: str) -> dict[str, LocalAmi]:
+        """Returns the AMIs that an account can see in a region, by id: own, public and shared ones."""
+        visible = dict(self.backend(account_id, region).amis)
+        for owner, backend in self.backends(region).items():
+            if owner != account_id:
+                theirs = (image for image in backend.amis.values() if image.owner_id == owner)
+                visible.update({image.id: image for image in theirs if image.launchable_by(account_id)})
+        return {image_id: image for image_id, image in visible.items() if image.is_visible()}
 
     def _save(self) -> None:
         self._contents = [dict(dictionary.items()) for dictionary in _DICTIONARIES]

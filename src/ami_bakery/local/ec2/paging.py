@@ -1,4 +1,4 @@
-"""Pages with MaxResults and NextToken, like EC2, with a configurable maximum size."""
+"""Pages with MaxResults and NextToken, like AWS, with a configurable maximum size."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from moto.ec2.exceptions import EC2ClientError
 Item = TypeVar("Item")
 
 
+class ForeignTokenError(Exception):
+    """A token of another action, or one that was not issued here."""
+
+
 def page(
     items: Sequence[Item], *, action: str, max_results: int | None, token: str | None, cap: int
 ) -> tuple[Sequence[Item], str | None]:
@@ -21,8 +25,16 @@ def page(
             "InvalidParameterValue",
             f"Value ( {max_results} ) for parameter maxResults is invalid. Expecting 1 to 1000.",
         )
+    try:
+        return cut_page(items, action=action, size=min(cap, max_results or cap), token=token)
+    except ForeignTokenError:
+        text = f"The specified NextToken is not valid: {token}"
+        raise EC2ClientError("InvalidNextToken", text) from None
+
+
+def cut_page(items: Sequence[Item], *, action: str, size: int, token: str | None) -> tuple[Sequence[Item], str | None]:
+    """Returns one page of `size` items, and the token of the next page or None. Raises `ForeignTokenError`."""
     start = _start(action, token)
-    size = min(cap, max_results or cap)
     following = _token(action, start + size) if start + size < len(items) else None
     return items[start : start + size], following
 
@@ -40,4 +52,4 @@ def _start(action: str, token: str | None) -> int:
             return int(start)
     except (binascii.Error, ValueError):
         pass
-    raise EC2ClientError("InvalidNextToken", f"The specified NextToken is not valid: {token}")
+    raise ForeignTokenError

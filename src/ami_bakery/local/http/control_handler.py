@@ -22,6 +22,7 @@ class BehaviourChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of `POST /settings`; omitted settings do not change."""
 
     pending_seconds: float | None = None
+    validation_seconds: float | None = None
     page_cap: int | None = None
     lag_seconds: float | None = None
     image_outcome: str | None = None
@@ -74,8 +75,9 @@ class ControlHandler:
             raise ValueError("image_outcome must be available or failed")
         if change.page_cap is not None and change.page_cap < 1:
             raise ValueError("page_cap must be at least 1")
-        if min(change.pending_seconds or 0, change.lag_seconds or 0, change.terminating_seconds or 0) < 0:
-            raise ValueError("pending_seconds, lag_seconds and terminating_seconds must be at least 0")
+        for name in change.__struct_fields__:
+            if name.endswith("_seconds") and (getattr(change, name) or 0) < 0:
+                raise ValueError(f"{name} must be at least 0")
         for name in change.__struct_fields__:
             if (value := getattr(change, name)) is not None:
                 setattr(self._service.behaviour, name, value)

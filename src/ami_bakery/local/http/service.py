@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never
 from urllib.parse import parse_qs
@@ -17,7 +17,6 @@ from moto.core.request import Request
 from moto.core.utils import get_service_model
 from moto.ec2.utils import random_ami_id
 from moto.iam.responses import IamResponse
-from moto.ssm.responses import SimpleSystemManagerResponse
 from moto.sts.responses import TokenResponse
 from werkzeug.exceptions import HTTPException
 
@@ -31,6 +30,7 @@ from ami_bakery.local.http.response import Protocol, Response, error, protocol_o
 from ami_bakery.local.http.signature import is_signed_with
 from ami_bakery.local.local_settings import Behaviour, LocalSettings
 from ami_bakery.local.report import ApiCall, Recorder
+from ami_bakery.local.ssm.parameter_actions import ParameterActions
 
 if TYPE_CHECKING:
     from ami_bakery.local.http.endpoint import Endpoint
@@ -183,10 +183,11 @@ class Service:
         if allowed is None or account != self._settings.accounts[0].account_id:
             return None
         with self._state:
-            key_names = {pair.id: name for name, pair in self._state.backend(account, region).key_pairs.items()}
-        made = iam_policy.calls(
-            service, parsed.action, parsed.parameters, region=region, account=account, key_names=key_names
-        )
+            names = {pair.id: name for name, pair in self._state.backend(account, region).key_pairs.items()}
+            for value in parsed.parameters.values():
+                if value.startswith(iam_policy.RESOLVE):
+                    names[value] = self._state.resolve_image(value, account, region) or value
+        made = iam_policy.calls(service, parsed.action, parsed.parameters, region=region, account=account, names=names)
         for call in made:
             resource = allowed.refused(call)
             if resource is not None:
@@ -201,10 +202,9 @@ class Service:
 
         Signatures with keys from this STS or IAM are not verified.
         """
-        found = _CREDENTIAL.search(request.headers.get("authorization", "") + request.path.replace("%2F", "/"))
-        if found is None:
+        key = _access_key(request)
+        if not key:
             return ""
-        key = found.group(1)
         for account in self._settings.accounts:
             if account.access_key_id == key:
                 return account.account_id if _has_valid_signature(request, account.secret_access_key) else ""
@@ -220,9 +220,9 @@ class Service:
             with self._state:
                 if parsed.generation != self._generation:
                     return error(parsed.protocol, "InternalError", "The embedded EC2 was reset in the meantime.", 500)
-                if service == "ssm":
-                    self._state.seed_parameters(account_id, region)
-                return _answer_of(self._responder(service)._dispatch(_moto_request(request, parsed, account_id)))
+                self._state.settle_parameters(self.behaviour.validation_seconds)
+                responder = self._responder(service, request, account_id, region)
+                return _answer_of(responder._dispatch(_moto_request(request, parsed, account_id)))
         except HTTPException as refused:
             headers = {str(name): str(value) for name, value in refused.get_headers()}
             return _answer_of((refused.code or 400, headers, refused.get_body()))
@@ -236,12 +236,29 @@ class Service:
             text = f"The embedded EC2 failed on {parsed.action}: {type(bug).__name__}: {bug}"
             return error(parsed.protocol, "InternalError", text, 500)
 
-    def _responder(self, service: str) -> Any:
-        if service == "ec2":
-            responder = EmbeddedEc2()
-            responder.state, responder.behaviour, responder.host = self._state, self.behaviour, self._host
-            return responder
-        return {"iam": IamResponse, "ssm": SimpleSystemManagerResponse, "sts": TokenResponse}[service]()
+    def _responder(self, service: str, request: ApiRequest, account_id: str, region: str) -> Any:
+        match service:
+            case "ec2":
+                ec2 = EmbeddedEc2()
+                ec2.state, ec2.behaviour, ec2.host = self._state, self.behaviour, self._host
+                return ec2
+            case "ssm":
+                ssm = ParameterActions()
+                ssm.state, ssm.behaviour = self._state, self.behaviour
+                ssm.caller = self._state.caller(_access_key(request), account_id)
+                ssm.may_describe_images = self._may(iam_policy.DESCRIBE_IMAGES, account_id, region)
+                return ssm
+            case "iam":
+                return IamResponse()
+            case _:
+                return TokenResponse()
+
+    def _may(self, action: str, account: str, region: str) -> bool:
+        """Whether the policy allows an action that has no resources. It applies only to the first account."""
+        policy = self.behaviour.policy
+        if policy is None or account != self._settings.accounts[0].account_id:
+            return True
+        return policy.refused(iam_policy.PolicyRequest(action=action, resources=("*",), region=region)) is None
 
     def _refuse(self, parsed: _ParsedRequest, code: str, what: str) -> Response:
         self._note_once(f"refused: {what} is not supported")
@@ -277,14 +294,30 @@ def _parameters(text: str) -> dict[str, str]:
 
 
 def _json_parameters(text: str) -> dict[str, str]:
-    """Returns parameters of a JSON request in the form of the query protocol: ``Names.1``."""
+    """Returns parameters of a JSON request in the form of the query protocol: ``Names.1``, ``Tags.1.Key``."""
     try:
-        members = json.loads(text)
+        document = json.loads(text)
     except ValueError:
         return {}
-    flat = {name: str(value) for name, value in members.items() if not isinstance(value, list | dict)}
-    lists = ((name, value) for name, value in members.items() if isinstance(value, list))
-    return flat | {f"{name}.{number}": str(item) for name, items in lists for number, item in enumerate(items, 1)}
+    return dict(_flat(document, ""))
+
+
+def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    members: Iterable[tuple[object, Any]] = ()
+    if isinstance(value, dict):
+        members = value.items()
+    elif isinstance(value, list):
+        members = enumerate(value, 1)
+    else:
+        yield path, str(value)
+    for name, member in members:
+        yield from _flat(member, f"{path}.{name}" if path else str(name))
+
+
+def _access_key(request: ApiRequest) -> str:
+    """Returns the access key id of a request; empty if it is not signed."""
+    found = _CREDENTIAL.search(request.headers.get("authorization", "") + request.path.replace("%2F", "/"))
+    return found.group(1) if found else ""
 
 
 def _has_valid_signature(request: ApiRequest, secret: str) -> bool:
