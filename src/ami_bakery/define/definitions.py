@@ -14,7 +14,7 @@ from ami_bakery.core.ec2.regions import HOW_TO_CORRECT, REGIONS, unknown_region
 from ami_bakery.define.base_resolution import queries_of
 from ami_bakery.define.input_collection import check_settings_paths
 from ami_bakery.define.preconditions import check_required
-from ami_bakery.define.test_definition import define_test
+from ami_bakery.define.test_definition import check_test, define_test
 from ami_bakery.errors import AwsError, BakeryError, ConfigError
 from ami_bakery.template.location import SourceLocation
 from ami_bakery.values import replace
@@ -65,6 +65,7 @@ def define_many(
                 _check_template_regions(resolver, image, facts)
                 if kept:
                     check_required(resolver.config.file, image, facts)
+                    check_test(resolver, image, facts)
                 questions += queries_of(resolver.settings(image), facts)
             elif kept:
                 check_settings_paths(resolver.settings(image))

@@ -31,6 +31,7 @@ class NamedBy(Frozen):
     declared  whether it is in bakery.toml, so that it may be a glob
     guessed   whether it is an argument of a local command, so that `ignore` applies to it
     written   the text that a message shows instead of the path; empty if it may show the path
+    left_out  paths below it that are not inputs of this origin, relative to the root
     """
 
     path: str
@@ -39,6 +40,7 @@ class NamedBy(Frozen):
     declared: bool = False
     guessed: bool = False
     written: str = ""
+    left_out: frozenset[str] = frozenset()
 
 
 class _Ignore:
@@ -56,6 +58,7 @@ class _Ignore:
         elif origin.guessed:
             own = list(patterns)
         self._spec = _spec(own) if own else None
+        self._left_out = origin.left_out
         # The digest contains the image's settings anyway, and the rest of bakery.toml is about other images.
         is_chosen = origin.declared or origin.guessed
         self._config_file = config_file if is_chosen and path != config_file else None
@@ -73,7 +76,7 @@ class _Ignore:
         """Whether an entry below the origin is excluded. Its parent folders must not be excluded."""
         if path.endswith(VERSION_CONTROL) and path.rpartition("/")[2] in VERSION_CONTROL:
             return True
-        if path == self._config_file:
+        if path == self._config_file or path in self._left_out:
             return True
         return self._spec is not None and self._spec.match_file(_as_matched(path, folder=folder))
 

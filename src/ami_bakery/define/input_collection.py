@@ -69,14 +69,34 @@ def collect_stamps(settings: TemplateSettings, facts: TemplateFacts) -> Stamps:
     ports, image = settings.ports, settings.image
     # With -debug Packer writes a private key into its folder, and removes it.
     busy = (settings.workdir,) if settings.arguments.debug else ()
-    made = take_stamps(ports.tree, ports.stamps, image, settings.config.file, facts, settings.log_files, busy=busy)
+    made = take_stamps(
+        ports.tree,
+        ports.stamps,
+        image,
+        settings.config.file,
+        facts,
+        settings.log_files,
+        left_out=_left_out(settings, facts),
+        busy=busy,
+    )
     programs = ((path, ports.stamps.stamp(path)) for path in settings.plugin_programs(facts))
     return replace(made, files={**made.files, **{path: stamp for path, stamp in programs if stamp is not None}})
 
 
 def is_future_input(settings: TemplateSettings, path: str) -> bool:
     """Whether a file at the absolute `path` would be an input."""
-    return would_be_input(settings.ports.tree, settings.image, settings.config.file, settings.facts(), path)
+    facts = settings.facts()
+    left_out = _left_out(settings, facts)
+    return would_be_input(settings.ports.tree, settings.image, settings.config.file, facts, path, left_out)
+
+
+def _left_out(settings: TemplateSettings, facts: TemplateFacts) -> frozenset[str]:
+    """Returns the paths of the default inputs that belong to the image's test."""
+    if settings.image.test is None:
+        return frozenset()
+    from ami_bakery.define.test_definition import paths_of_test
+
+    return paths_of_test(settings, facts)
 
 
 @contextmanager
@@ -100,6 +120,7 @@ def _inputs(settings: TemplateSettings, facts: TemplateFacts) -> Generator[tuple
                 settings.config.file,
                 facts,
                 settings.log_files,
+                left_out=_left_out(settings, facts),
                 home=home,
                 progress=progress,
             )

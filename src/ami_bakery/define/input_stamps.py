@@ -26,13 +26,15 @@ def take_stamps(
     facts: TemplateFacts,
     written: Iterable[str] = (),
     *,
+    left_out: frozenset[str] = frozenset(),
     busy: Iterable[str] = (),
 ) -> Stamps:
     """Reads the stamps. Raises `SourceError` if an input is missing or cannot be read.
 
-    busy  more folders that Packer writes into, relative to the root
+    left_out  paths that are not default inputs, relative to the root
+    busy      more folders that Packer writes into, relative to the root
     """
-    declared, named = walks_of(tree, image, config_file, facts, written)
+    declared, named = walks_of(tree, image, config_file, facts, written, left_out)
     walks = (*declared, *named)
     files: set[str] = set()
     links: set[str] = set()

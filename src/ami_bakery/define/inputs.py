@@ -70,6 +70,7 @@ def stream(
     facts: TemplateFacts,
     written: Iterable[str] = (),
     *,
+    left_out: frozenset[str] = frozenset(),
     home: str = "",
     progress: Progress | None = None,
 ) -> Iterator[tuple[Entry, tuple[SourceLocation, ...]]]:
@@ -77,10 +78,11 @@ def stream(
 
     Raises `SourceError` with the line that names the path.
 
-    written  more files that the bake writes, relative to the root; they are not inputs
-    home     the user's home folder: paths in it become `~/...`, so that the digest is the same for all users
+    written   more files that the bake writes, relative to the root; they are not inputs
+    left_out  paths that are not default inputs, relative to the root
+    home      the user's home folder: paths in it become `~/...`, so that the digest is the same for all users
     """
-    declared, named = walks_of(tree, image, config_file, facts, written)
+    declared, named = walks_of(tree, image, config_file, facts, written, left_out)
     prefix = home.rstrip("/") + "/" if home.strip("/") else ""
     yield from _hashed(tree, _merged([*declared, *named], prefix), prefix, progress)
     # With `inputs = []`, only files that the template reads are inputs.
@@ -95,11 +97,17 @@ def stream(
 
 
 def walks_of(
-    tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, written: Iterable[str] = ()
+    tree: SourceTree,
+    image: ImageConfig,
+    config_file: str,
+    facts: TemplateFacts,
+    written: Iterable[str] = (),
+    left_out: frozenset[str] = frozenset(),
 ) -> tuple[list[FileWalk], list[FileWalk]]:
-    """Returns the walks of the paths in bakery.toml, and of those in the template."""
+    """Returns the walks of the paths in bakery.toml, and of those in the template. `left_out`: see `stream`."""
     outputs = _outputs(tree, image, facts, written)
-    declared = [FileWalk(tree, image, config_file, outputs, origin) for origin in _declared(tree, image, config_file)]
+    origins = _declared(tree, image, config_file, left_out)
+    declared = [FileWalk(tree, image, config_file, outputs, origin) for origin in origins]
     named = [
         FileWalk(tree, image, config_file, outputs, origin) for origin in _read_by_packer(image, config_file, facts)
     ]
@@ -175,16 +183,23 @@ def _hashed(
         raise failures[0]
 
 
-def would_be_input(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, path: str) -> bool:
+def would_be_input(
+    tree: SourceTree,
+    image: ImageConfig,
+    config_file: str,
+    facts: TemplateFacts,
+    path: str,
+    left_out: frozenset[str] = frozenset(),
+) -> bool:
     """Whether a file at `path` would be an input. Then writing it changes the digest.
 
-    Compares real paths, because an input may be a link to `path`.
+    Compares real paths, because an input may be a link to `path`. `left_out`: see `stream`.
     """
     outputs = _outputs(tree, image, facts, ())
     wanted = real_path(tree, tree.relative(path))
     if wanted is None:
         return False
-    origins = (*_declared(tree, image, config_file), *_read_by_packer(image, config_file, facts))
+    origins = (*_declared(tree, image, config_file, left_out), *_read_by_packer(image, config_file, facts))
     walks = [FileWalk(tree, image, config_file, outputs, origin) for origin in origins]
     for walk in walks:
         deque(walk, maxlen=0)
@@ -210,10 +225,11 @@ def _debug_keys(facts: TemplateFacts) -> Iterator[str]:
             yield from (f"ec2_{name}.pem" for name in {builder.name, builder.name.rpartition(".")[2]})
 
 
-def _declared(tree: SourceTree, image: ImageConfig, config_file: str) -> Iterator[NamedBy]:
+def _declared(tree: SourceTree, image: ImageConfig, config_file: str, left_out: frozenset[str]) -> Iterator[NamedBy]:
     if image.inputs is None:
         location = SourceLocation(file=config_file, line=image.line("template"))
-        yield NamedBy(path=template_folder(tree, image.template), location=location, declared=True)
+        folder = template_folder(tree, image.template)
+        yield NamedBy(path=folder, location=location, declared=True, left_out=left_out)
     for index, path in enumerate(image.inputs or ()):
         yield NamedBy(
             path=path, location=SourceLocation(file=config_file, line=image.line("inputs", index)), declared=True

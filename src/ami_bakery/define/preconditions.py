@@ -32,7 +32,8 @@ def check_paths(tree: SourceTree, file: str, image: ImageConfig) -> None:
             if entry is None or entry.kind is FileKind.FOLDER:
                 raise _misplaced(file, image, "var_files", tree.relative(path), entry, FileKind.FILE)
     if tree.entry(tree.relative(image.template), follow=True) is None:
-        doing, wrong = f"reading the template {tree.relative(image.template)}", "no such file"
+        what = f"the {image.section} template" if image.section else "the template"
+        doing, wrong = f"reading {what} {tree.relative(image.template)}", "no such file"
         location = SourceLocation(file=file, line=image.line("template"))
         named_by = "PACKER_JSON_PATH" if image.scheme is Scheme.SHA1 else location
         marks = () if image.scheme is Scheme.SHA1 else (location.mark(f"{doing}: {wrong}"),)
@@ -56,6 +57,10 @@ def _misplaced(
     return ConfigError(f"reading {file}", f"{location}: {wrong}", todo, marks=(location.mark(wrong),))
 
 
+def _subject(image: ImageConfig) -> str:
+    return f"the {image.section} of image {image.name}" if image.section else f"image {image.name}"
+
+
 def check_required(file: str, image: ImageConfig, facts: TemplateFacts) -> None:
     """Raises for variables that have neither a default nor a value: Packer would not build.
 
@@ -70,7 +75,7 @@ def check_required(file: str, image: ImageConfig, facts: TemplateFacts) -> None:
     name = missing[0].name
     environment = f", or set PKR_VAR_{name}" if facts.format is TemplateFormat.HCL2 else ""
     raise ConfigError(
-        f"looking for the variables of image {image.name}",
+        f"looking for the variables of {_subject(image)}",
         "\n".join(f"{mark.file}:{mark.line}: {mark.message}" for mark in marks),
         f'Set it: vars = {{ {name} = "..." }} in {image.table} of {file}, or a file in var_files{environment}.',
         marks=marks,
@@ -93,14 +98,14 @@ def check_variables(file: str, image: ImageConfig, facts: TemplateFacts, configu
         if name not in declared
     ]
     if image.base is not None and image.from_variable not in declared:
-        required = (
-            f"from: {image.template} must declare the variable {image.from_variable!r} (receives the source AMI id)"
-        )
-        problems.append((image.line("from"), required))
+        key, receives = ("template", "the AMI under test") if image.section else ("from", "the source AMI id")
+        required = f"{key}: {image.template} must declare the variable {image.from_variable!r} (receives {receives})"
+        problems.append((image.line(key), required))
     if problems:
+        own_name = "" if image.section else " (`from_variable` is the one for the source AMI)"
         raise ConfigError(
             f"comparing {file} with {image.template}",
             "\n".join(f"{file}:{line}: {image.table}.{text}" for line, text in sorted(problems)),
-            "Declare it in the template, or fix the name (`from_variable` is the one for the source AMI).",
+            f"Declare it in the template, or fix the name{own_name}.",
             marks=tuple(Annotation(file, line, text) for line, text in sorted(problems)),
         )

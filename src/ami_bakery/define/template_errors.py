@@ -44,7 +44,7 @@ def _folder_advice(settings: TemplateSettings, error: BakeryError) -> str | None
         template_folder(tree, image.template),
         lambda workdir: replace(settings, image=replace(image, workdir=workdir)).facts(),
     )
-    return None if found is None else found.advice(image.name, settings.config.file)
+    return None if found is None else found.advice(image.table, settings.config.file)
 
 
 def _missing_submodule(settings: TemplateSettings, error: BakeryError) -> str | None:
@@ -100,10 +100,10 @@ class BetterFolder(Frozen):
     found: int
     missing: int
 
-    def advice(self, image: str, file: str) -> str:
+    def advice(self, table: str, file: str) -> str:
         paths = "path is" if self.missing == 1 else "paths are"
         return (
-            f'Set workdir = "{self.workdir}" in [images.{image}] of {file}: '
+            f'Set workdir = "{self.workdir}" in [{table}] of {file}: '
             f"there, {self.found} of {self.missing} missing {paths} found."
         )
 

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.config.model import DEFAULT_FROM_VARIABLE, BaseId, Config, ImageConfig, ImageTest
-from ami_bakery.core.packer.arguments import PackerArguments
+from ami_bakery.core.config.model import DEFAULT_FROM_VARIABLE, BaseId, ImageConfig, ImageTest
 from ami_bakery.define.base_resolution import PLACEHOLDER_AMI
+from ami_bakery.define.input_collection import checked_facts, collect_inventory
 from ami_bakery.define.inputs import template_folder
-from ami_bakery.values import Frozen, replace
+from ami_bakery.define.preconditions import check_required
+from ami_bakery.define.template_manifest import template_manifest
+from ami_bakery.define.template_settings import TemplateSettings
+from ami_bakery.errors import TemplateError
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ami_bakery.core.check.finding import Finding
     from ami_bakery.core.config.model import KeyPath
     from ami_bakery.core.definition.digest import Digest
     from ami_bakery.core.definition.manifest import Manifest
@@ -43,20 +50,24 @@ class TestDefinition(Frozen):
     manifest: Manifest
 
 
-def define_test(resolver: Resolver, image: ImageConfig) -> TestDefinition | None:
+def define_test(
+    resolver: Resolver, image: ImageConfig, tools: tuple[tuple[str, ...], ...] | None = None
+) -> TestDefinition | None:
     """Defines the test of an image; None if it has none. Needs no AWS.
 
-    Raises the errors of `Resolver.checked_facts`, and `SourceError` for an input that cannot be hashed.
+    tools  Packer's version and plugins, if known; None: query Packer
+
+    Raises `ConfigError` and `TemplateError` for a test that cannot work, and `SourceError` for an input that cannot be
+    hashed.
     """
     if image.test is None:
         return None
-    tests = resolver_of_tests(resolver)
-    as_image = tests.image(image.name)
-    facts, inventory = tests.inputs(as_image)
-    manifest = tests.manifest(as_image, facts, inventory, base=())
+    settings = settings_of_test(resolver.settings(image), image.test)
+    facts, inventory = inputs_of_test(resolver, image, image.test)
+    manifest = template_manifest(settings, facts, inventory, (), tools)
     return TestDefinition(
         test=image.test,
-        image=as_image,
+        image=settings.image,
         digest=manifest.digest(),
         facts=facts,
         inventory=inventory,
@@ -64,18 +75,82 @@ def define_test(resolver: Resolver, image: ImageConfig) -> TestDefinition | None
     )
 
 
-def resolver_of_tests(resolver: Resolver) -> Resolver:
-    """Returns a resolver whose images are the tests, under the names of their images.
+def inputs_of_test(resolver: Resolver, image: ImageConfig, test: ImageTest) -> tuple[TemplateFacts, Inventory]:
+    """Returns the facts of the test's template and all its inputs."""
+    settings = settings_of_test(resolver.settings(image), test)
+    facts = _facts(settings)
+    return facts, collect_inventory(settings, facts)
 
-    The arguments after `--` are for the builds of images, not for their tests.
+
+def check_test(resolver: Resolver, image: ImageConfig, facts: TemplateFacts) -> None:
+    """Raises for a test that certainly fails, or tests something else. `facts`: the image's."""
+    from ami_bakery.core.check.finding import Level
+
+    if image.test is None:
+        return
+    settings = settings_of_test(resolver.settings(image), image.test)
+    check_required(settings.config.file, settings.image, _facts(settings))
+    for finding in findings_of_test(resolver, image, facts):
+        if finding.level is Level.ERROR:
+            doing = f"checking the test of image {image.name} ({finding.location})"
+            raise TemplateError(doing, finding.message, finding.todo, marks=(finding.location.mark(finding.message),))
+
+
+def findings_of_test(resolver: Resolver, image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:
+    """Yields the findings about the test's template and its builders. `facts`: the image's."""
+    from ami_bakery.core.check.ami_test_findings import builder_findings, template_conflict
+
+    if image.test is None:
+        return
+    settings = settings_of_test(resolver.settings(image), image.test)
+    own = _facts(settings, {DEFAULT_FROM_VARIABLE: PLACEHOLDER_AMI})
+    conflict = template_conflict(own.files, facts.files, settings.config.file, image.line(SECTION))
+    if conflict is not None:
+        yield conflict
+        return
+    yield from builder_findings(own, PLACEHOLDER_AMI, resolver.ports.packer.version)
+
+
+def paths_of_test(settings: TemplateSettings, facts: TemplateFacts) -> frozenset[str]:
+    """Returns the paths that only the test of an image reads, relative to the root.
+
+    The default inputs of an image are all files of its template's folder. Without these paths, a test in that folder
+    does not change the image's digest. A path that the image's template reads, too, stays an input. If the template
+    may read files that it does not name, only the test's template and var-files are left out.
+
+    settings, facts  the image's
     """
-    config, tree = resolver.config, resolver.ports.tree
-    tests = tuple(_as_image(tree, image, image.test) for image in config.images if image.test is not None)
-    return replace(
-        resolver,
-        config=Config(root=config.root, file=config.file, images=tests),
-        arguments=PackerArguments(),
+    test = settings.image.test
+    if test is None or settings.image.inputs is not None:
+        return frozenset()
+    of_test = settings_of_test(settings, test)
+    own = _facts(of_test)
+    paths = {*own.files, *of_test.var_files}
+    if not facts.unresolved and not facts.local_commands:
+        paths.update(reference.path for reference in own.references)
+        folder = template_folder(settings.ports.tree, test.template)
+        paths.update({folder} - {template_folder(settings.ports.tree, settings.image.template)})
+    read = (*facts.files, *settings.var_files, *(reference.path for reference in facts.references))
+    return frozenset(path for path in paths if not _holds_one_of(path, read))
+
+
+def _holds_one_of(path: str, others: Iterable[str]) -> bool:
+    return any(other == path or other.startswith(f"{path}/") for other in others)
+
+
+def settings_of_test(settings: TemplateSettings, test: ImageTest) -> TemplateSettings:
+    """Returns the settings of a test's template. The arguments after `--` are for the build of the image."""
+    return TemplateSettings(
+        ports=settings.ports,
+        config=settings.config,
+        image=_as_image(settings.ports.tree, settings.image, test),
+        is_past=settings.is_past,
     )
+
+
+def _facts(settings: TemplateSettings, handed: dict[str, str] | None = None) -> TemplateFacts:
+    facts = checked_facts(settings, dict(settings.image.variables))
+    return facts if handed is None else settings.facts(handed)
 
 
 def _as_image(tree: SourceTree, image: ImageConfig, test: ImageTest) -> ImageConfig:

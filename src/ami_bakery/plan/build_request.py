@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.define.test_definition import resolver_of_tests
+from ami_bakery.core.packer.arguments import PackerArguments
 from ami_bakery.ports import BuildRequest
 from ami_bakery.template.facts import TemplateFacts, TemplateFormat
 from ami_bakery.values import replace
@@ -25,7 +25,8 @@ def request_for_test(resolver: Resolver, definition: ImageDefinition, ami: str, 
     test = definition.test
     assert test is not None, "the image has no test"
     of_test = replace(definition, image=test.image, base=(("", ami),))
-    return _request(resolver_of_tests(resolver), of_test, test.facts, region)
+    # The arguments after `--` are for the build of the image.
+    return _request(replace(resolver, arguments=PackerArguments()), of_test, test.facts, region)
 
 
 def _request(resolver: Resolver, definition: ImageDefinition, facts: TemplateFacts, region: str) -> BuildRequest:

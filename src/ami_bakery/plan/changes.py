@@ -10,12 +10,14 @@ from ami_bakery.core.definition.digest import SHORT_LENGTH, Scheme
 from ami_bakery.core.definition.manifest import EntryKind, Manifest, ManifestPart, parse_components
 from ami_bakery.core.ec2.ami import COMMIT_TAG, COMPONENTS_TAG, FROM_TAG, Ami
 from ami_bakery.define.drop_in import drop_in_inputs
+from ami_bakery.define.test_definition import define_test
 from ami_bakery.errors import BakeryError
 from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.define.resolver import ImageDefinition, Resolver
+    from ami_bakery.define.test_definition import TestDefinition
     from ami_bakery.ports import RevisionTree
 
 _IN_GIT = (ManifestPart.FILES, ManifestPart.VARIABLES, ManifestPart.SETTINGS)
@@ -138,6 +140,36 @@ def _past_definition(resolver: Resolver, definition: ImageDefinition, revision: 
         return None
 
 
+def changes_of_test(resolver: Resolver, definition: ImageDefinition, ami: Ami) -> tuple[Change, ...]:
+    """Returns the changes of an image's test since the commit that `ami` was built from; empty if git does not have it.
+
+    The AMI records only the digest of the test that it passed. If the commit has another test, the last change says so.
+    """
+    now, commit = definition.test, ami.tags.get(COMMIT_TAG, "").partition("+")[0]
+    past = _past_test(resolver, definition, now, commit) if now is not None and commit else None
+    if past is None or now is None:
+        return ()
+    changes = [change for part in ManifestPart for change in compare_manifests(past, now.manifest, part)]
+    if past.digest().hex != ami.tested:
+        detail = f"{commit[:12]}, which {ami.id} was built from, does not have exactly the test that it passed"
+        changes.append(Change(kind="commit-incomplete", subject=commit, detail=detail))
+    return tuple(changes)
+
+
+def _past_test(resolver: Resolver, definition: ImageDefinition, now: TestDefinition, revision: str) -> Manifest | None:
+    """Reads an image's test at a revision. Environment and tools are the current ones. None if git does not have it."""
+    name = definition.image.name
+    try:
+        with resolver.ports.git.tree(resolver.config.root, revision) as tree:
+            then = _resolver_at(resolver, tree) if tree is not None else None
+            if then is None or tree is None or not then.config.has(name):
+                return None
+            past = define_test(then, then.image(name), now.manifest.tools)
+            return None if past is None else _as_checked_out(past.manifest, now.manifest, tree)
+    except BakeryError:
+        return None
+
+
 def commit_of(resolver: Resolver, definition: ImageDefinition) -> str:
     """Returns the commit that an image is built from; empty if there is none.
 
@@ -181,7 +213,7 @@ def _without_folders(manifest: Manifest) -> Manifest:
 
 
 def changed_since(resolver: Resolver, names: Iterable[str], revision: str) -> tuple[str, ...]:
-    """Returns the images whose definition changed since a git revision.
+    """Returns the images whose definition, or whose test, changed since a git revision.
 
     Needs no AWS: source AMIs are compared as written. Environment, tools and files that are not in git are the current
     ones on both sides. An image counts as changed if it did not exist, or if a definition cannot be read.
@@ -217,7 +249,13 @@ def _differs(now: Resolver, then: Resolver, tree: RevisionTree, name: str) -> bo
         return True
     try:
         today = _as_written(now, image)
-        return _as_checked_out(_as_written(then, before), today, tree) != today
+        if _as_checked_out(_as_written(then, before), today, tree) != today:
+            return True
+        tests = [define_test(side, each, ()) for side, each in ((then, before), (now, image))]
+        past, current = (_without_folders(test.manifest) if test else None for test in tests)
+        if past is None or current is None:
+            return past is not current
+        return _as_checked_out(past, current, tree) != current
     except BakeryError:
         return True
 

@@ -12,7 +12,7 @@ from ami_bakery.core.config.model import BaseId
 from ami_bakery.core.config.selection import parent_of, with_parents
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, Ami, newest
-from ami_bakery.core.plan.plan import Action, ImagePlan, Wanted, being_baked, decide, explain, verify_bases
+from ami_bakery.core.plan.plan import Action, ImagePlan, Reason, Wanted, being_baked, decide, explain, verify_bases
 from ami_bakery.define.accounts import check_account
 from ami_bakery.define.definitions import collect_failures, define_many
 from ami_bakery.errors import AwsError, BakeryError, TemplateError
@@ -395,7 +395,10 @@ def _look_up_failed(resolver: Resolver, definitions: Sequence[ImageDefinition]) 
 
 
 def _explained(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ...]:
-    """Adds the changes since the image's newest AMI to plans without a matching AMI. Two calls for each region."""
+    """Adds the changes since the image's newest AMI to plans without a matching AMI. Two calls for each region.
+
+    Adds the changes of the test to plans to test again.
+    """
     names: dict[tuple[str, tuple[str, ...]], set[str]] = {}
     digests: dict[str, set[str]] = {}
     for planned in filter(_needs_explaining, plans):
@@ -407,9 +410,22 @@ def _explained(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, .
     snapshots = _snapshots(resolver, digests)
     now = resolver.ports.clock.now()
     return tuple(
-        _explain(resolver, planned, amis, snapshots, now) if _needs_explaining(planned) else planned
+        _explain(resolver, planned, amis, snapshots, now)
+        if _needs_explaining(planned)
+        else _with_test_changes(resolver, planned)
         for planned in plans
     )
+
+
+def _with_test_changes(resolver: Resolver, planned: Planned) -> Planned:
+    plan = planned.plan
+    if plan.source is None or not any(reason.kind == "test-changed" for reason in plan.reasons):
+        return planned
+    from ami_bakery.plan.changes import changes_of_test
+
+    changes = changes_of_test(resolver, planned.definition, plan.source)
+    reasons = (Reason(change.kind, change.subject, change.detail) for change in changes)
+    return replace(planned, plan=replace(plan, reasons=(*plan.reasons, *reasons)))
 
 
 def _snapshots(resolver: Resolver, digests: Mapping[str, Iterable[str]]) -> Mapping[tuple[str, str], tuple[str, ...]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.core.config.selection import with_parents
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.define.input_collection import is_future_input
+from ami_bakery.define.test_definition import settings_of_test
 from ami_bakery.errors import BakeryError, OutputError, UsageError
 from ami_bakery.render.text import TFVARS
 from ami_bakery.values import Frozen
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     import argparse
 
     from ami_bakery.cli.commands.context import CommandContext
-    from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.define.resolver import Resolver
+    from ami_bakery.define.template_settings import TemplateSettings
 
 _TFVARS = ".tfvars.json"
 
@@ -147,17 +148,24 @@ def _check_writable(doing: str, path: str, appended: bool) -> None:
 def _check_inputs(resolver: Resolver, names: Sequence[str], doing: str, path: str) -> None:
     for name in with_parents(resolver.config, names):
         image = resolver.image(name)
-        if image.scheme is Scheme.SHA256 and _would_be_input(resolver, image, path):
-            raise UsageError(
-                doing,
-                f"it would be an input of image {image.name}: each bake would change the digest and force a rebuild",
-                "Use a file outside the inputs, or add it to `ignore`.",
-            )
+        if image.scheme is not Scheme.SHA256:
+            continue
+        settings = resolver.settings(image)
+        definitions = {f"image {name}": (settings, "force a rebuild")}
+        if image.test is not None:
+            definitions[f"the test of image {name}"] = (settings_of_test(settings, image.test), "force a new test")
+        for subject, (each, consequence) in definitions.items():
+            if _would_be_input(each, path):
+                raise UsageError(
+                    doing,
+                    f"it would be an input of {subject}: each bake would change the digest and {consequence}",
+                    "Use a file outside the inputs, or add it to `ignore`.",
+                )
 
 
-def _would_be_input(resolver: Resolver, image: ImageConfig, path: str) -> bool:
+def _would_be_input(settings: TemplateSettings, path: str) -> bool:
     try:
-        return is_future_input(resolver.settings(image), path)
+        return is_future_input(settings, path)
     except BakeryError:
         # The error is reported when this image is processed.
         return False

@@ -176,12 +176,13 @@ _WITHOUT_AMI = ("null", "file", "amazon-ebsvolume")
 """Builders that do not produce an AMI."""
 
 
+def produces_ami(builder: Builder) -> bool:
+    amazon = builder.type.startswith("amazon-") and builder.type not in _WITHOUT_AMI
+    return amazon and not builder.skip_create_ami
+
+
 def _producing(builders: Iterable[Builder]) -> list[Builder]:
-    return [
-        builder
-        for builder in builders
-        if builder.type.startswith("amazon-") and builder.type not in _WITHOUT_AMI and not builder.skip_create_ami
-    ]
+    return list(filter(produces_ami, builders))
 
 
 def built_elsewhere(facts: TemplateFacts, region: str) -> Finding | None:
