@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ami_bakery.core.definition.diff import compare_components, component_change
@@ -313,6 +313,7 @@ def test_untested_ami_of_a_missing_source_ami_is_built_and_not_tested() -> None:
     assert verify_bases(plan, ["ami-base"], {}, now=NOW).action is Action.BAKE
 
 
+@settings(deadline=None)
 @given(
     found=st.lists(
         st.tuples(
