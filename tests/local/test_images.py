@@ -199,7 +199,8 @@ def test_deprecated_ami_is_hidden_from_others_and_disabled_one_from_lists(ec2: A
     assert "DeprecationTime" not in image(ec2, made)
     ec2.disable_image(ImageId=made)
     assert ec2.describe_images(Owners=["self"])["Images"] == []
-    assert image(ec2, made)["State"] == "disabled"
+    (disabled,) = ec2.describe_images(ImageIds=[made], IncludeDisabled=True)["Images"]
+    assert disabled["State"] == "disabled"
     assert refusal(ec2.run_instances, ImageId=made, MinCount=1, MaxCount=1)[0] == "InvalidAMIID.Unavailable"
     ec2.enable_image(ImageId=made)
     assert image(ec2, made)["State"] == "available"

@@ -65,6 +65,8 @@ class Control:
         lag_seconds: float | None = None,
         image_outcome: str | None = None,
         terminating_seconds: float | None = None,
+        cooldown_seconds: float | None = None,
+        usage_lag_seconds: float | None = None,
     ) -> None:
         """Changes settings; omitted ones do not change.
 
@@ -75,6 +77,8 @@ class Control:
         lag_seconds          how long new AMIs and changed tags are invisible; a lower value shows existing ones
         image_outcome        the state after `pending`, also of existing AMIs: `available` or `failed`
         terminating_seconds  how long an instance is `shutting-down`, and uses its security groups
+        cooldown_seconds     how long an AMI cannot be deregistered after its protection was disabled
+        usage_lag_seconds    how long LastLaunchedTime and image usage reports do not show a launch
         """
         change = {
             "pending_seconds": pending_seconds,
@@ -83,6 +87,8 @@ class Control:
             "lag_seconds": lag_seconds,
             "image_outcome": image_outcome,
             "terminating_seconds": terminating_seconds,
+            "cooldown_seconds": cooldown_seconds,
+            "usage_lag_seconds": usage_lag_seconds,
         }
         self._request("POST", "/settings", json.dumps(change).encode())
 

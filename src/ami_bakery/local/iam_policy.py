@@ -24,6 +24,12 @@ _RESOURCES: dict[str, tuple[tuple[str, ...], ...]] = {
     "DeleteTags": (("", "ResourceId"),),
     "DeleteVolume": (("volume", "VolumeId"),),
     "DeregisterImage": (("image", "ImageId"),),
+    "DisableImage": (("image", "ImageId"),),
+    "DisableImageDeprecation": (("image", "ImageId"),),
+    "DisableImageDeregistrationProtection": (("image", "ImageId"),),
+    "EnableImage": (("image", "ImageId"),),
+    "EnableImageDeprecation": (("image", "ImageId"),),
+    "EnableImageDeregistrationProtection": (("image", "ImageId"),),
     "DescribeImageAttribute": (("image", "ImageId"),),
     "DescribeSnapshotAttribute": (("snapshot", "SnapshotId"),),
     "ModifyImageAttribute": (("image", "ImageId"),),
@@ -75,7 +81,6 @@ _ON_PARAMETERS = {
 A test compares this table with AWS's reference."""
 RESOLVE = "resolve:ssm:"
 """The prefix of a parameter's name in place of an AMI id."""
-DESCRIBE_IMAGES = "ec2:DescribeImages"
 _ALWAYS_ALLOWED = frozenset({"sts:GetCallerIdentity"})
 
 

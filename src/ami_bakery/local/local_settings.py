@@ -67,6 +67,10 @@ class Behaviour:
     """The state of an AMI after `pending`: `available` or `failed`."""
     terminating_seconds: float = 0.0
     """How long an instance is `shutting-down`, and uses its security groups."""
+    cooldown_seconds: float = 24 * 3600.0
+    """How long an AMI cannot be deregistered after a deregistration protection with cool-down was disabled."""
+    usage_lag_seconds: float = 24 * 3600.0
+    """How long LastLaunchedTime and image usage reports do not show a launch."""
     policy: Policy | None = None
     """The policy of the first account; None allows everything."""
 

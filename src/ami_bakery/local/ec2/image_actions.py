@@ -1,8 +1,7 @@
-"""EC2's image actions, stricter than moto: names, states, owners, tags of copies, deprecation."""
+"""EC2's actions that find, create, register and copy AMIs, stricter than moto: names, states, tags of copies."""
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -42,6 +41,8 @@ class StrictResponse(EC2Response):
 
     state: MotoState
     behaviour: Behaviour
+    may: Callable[[str, str], bool]
+    """Whether the caller's policy allows an action on a resource."""
 
     @property
     def ec2_backend(self) -> LocalBackend:
@@ -155,13 +156,11 @@ class ImageActions(StrictResponse):
             found = [image for image in found if image.owner_id in owners or image.owner_alias in owners]
         for user in self._get_param("ExecutableUsers", []):
             found = [image for image in found if self._executable_by(image, user)]
-        if image_ids:
-            return found
-        if not self._get_param("IncludeDeprecated"):
-            found = [image for image in found if image.owner_id == self.current_account or not image.deprecated()]
         if not self._get_param("IncludeDisabled"):
             found = [image for image in found if image.state != "disabled"]
-        return found
+        if image_ids or self._get_param("IncludeDeprecated"):
+            return found
+        return [image for image in found if image.owner_id == self.current_account or not image.deprecated()]
 
     def _executable_by(self, image: LocalAmi, user: str) -> bool:
         if user == "all":
@@ -301,52 +300,6 @@ class ImageActions(StrictResponse):
             tags[resource_type].update((tag["Key"], tag.get("Value", "")) for tag in specification.get("Tags", []))
             check_tags(tags[resource_type])
         return tags
-
-    def deregister_image(self) -> ActionResult:
-        image = self.own_image()
-        self.error_on_dryrun()
-        self.ec2_backend.deregister_image(image.id)
-        self.ec2_backend.tags.pop(image.id, None)
-        results = []
-        if self._get_param("DeleteAssociatedSnapshots"):
-            for device in image.devices:
-                self.ec2_backend.snapshots.pop(device.snapshot_id, None)
-                results.append({"SnapshotId": device.snapshot_id, "ReturnCode": "success"})
-        return ActionResult({"Return": True, "DeleteSnapshotResults": results or None})
-
-    def enable_image_deprecation(self) -> ActionResult:
-        image = self.own_image()
-        moment = self._get_param("DeprecateAt")
-        if moment is None:
-            raise MissingParameterError("deprecateAt")
-        self.error_on_dryrun()
-        if isinstance(moment, str):
-            moment = datetime.datetime.fromisoformat(moment)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=datetime.UTC)
-        if moment < datetime.datetime.now(datetime.UTC):
-            raise EC2ClientError("InvalidParameterValue", "The deprecation date and time must be in the future.")
-        image.deprecation_time = (moment + datetime.timedelta(seconds=30)).replace(second=0, microsecond=0)
-        return ActionResult({"Return": True})
-
-    def disable_image_deprecation(self) -> ActionResult:
-        image = self.own_image()
-        self.error_on_dryrun()
-        image.deprecation_time = None
-        return ActionResult({"Return": True})
-
-    def disable_image(self) -> ActionResult:
-        image = require_usable(self.own_image())
-        self.error_on_dryrun()
-        image.state = "disabled"
-        image.launch_permissions.clear()
-        return ActionResult({"Return": True})
-
-    def enable_image(self) -> ActionResult:
-        image = self.own_image()
-        self.error_on_dryrun()
-        image.state = "available"
-        return ActionResult({"Return": True})
 
 
 def _requested_device(mapping: dict[str, Any]) -> Device:

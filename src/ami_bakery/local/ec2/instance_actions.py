@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +12,7 @@ from moto.ec2.models.instances import Instance, InstanceState
 
 from ami_bakery.local.ec2.group_volume_actions import GroupVolumeActions
 from ami_bakery.local.ec2.image_actions import ImageActions, require_usable
+from ami_bakery.local.ec2.image_state_actions import ImageStateActions
 from ami_bakery.local.ec2.permission_actions import PermissionActions
 from ami_bakery.local.ec2.tag_actions import TagActions
 
@@ -62,7 +64,7 @@ class LocalInstance(Instance):
     public_ip = public_ip_address
 
 
-class EmbeddedEc2(PermissionActions, ImageActions, GroupVolumeActions, TagActions):
+class EmbeddedEc2(PermissionActions, ImageActions, ImageStateActions, GroupVolumeActions, TagActions):
     """All EC2 actions of the embedded EC2; moto has those that are not overridden."""
 
     host: InstanceHost
@@ -128,7 +130,7 @@ class EmbeddedEc2(PermissionActions, ImageActions, GroupVolumeActions, TagAction
                 instance.architecture = image.architecture
                 instance.virtualization_type = image.virtualization_type
                 _name_root_device(instance, image.root_device_name)
-                image.last_launched_time = instance.launch_time
+                image.record_launch(_aware(instance.launch_time), self.behaviour)
             instance.__class__ = LocalInstance
             instance.behaviour = self.behaviour
             instance.local_address = self.host.launch(instance.id, key_pair.public_key if key_pair else None)
@@ -186,3 +188,8 @@ def _name_root_device(instance: Any, name: str) -> None:
     if name not in devices and "/dev/sda1" in devices:
         devices[name] = devices.pop("/dev/sda1")
     instance.root_device_name = name
+
+
+def _aware(moment: datetime.datetime) -> datetime.datetime:
+    """Returns a time with its zone; moto's times are UTC, but some have no zone."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)

@@ -58,6 +58,30 @@ class Device:
         }
 
 
+@dataclass(kw_only=True, slots=True)
+class Protection:
+    """The deregistration protection of an AMI. `ended`: when it was disabled, if a cool-down followed."""
+
+    state: str = "disabled"
+    """`enabled-with-cooldown`, `enabled-without-cooldown` or `disabled`."""
+    ended: float | None = None
+
+    def enable(self, *, cooldown: bool) -> None:
+        self.state = "enabled-with-cooldown" if cooldown else "enabled-without-cooldown"
+        self.ended = None
+
+    def disable(self) -> None:
+        """Disables the protection. Disabling it again does not restart a cool-down."""
+        if self.state == "enabled-with-cooldown":
+            self.ended = time.monotonic()
+        self.state = "disabled"
+
+    def prevents_deregistration(self, cooldown_seconds: float) -> bool:
+        if self.state != "disabled":
+            return True
+        return self.ended is not None and time.monotonic() < self.ended + cooldown_seconds
+
+
 class LocalAmi(Ami):
     """moto's AMI, with features that moto lacks: `pending` state, devices, source AMI, deprecation."""
 
@@ -86,7 +110,8 @@ class LocalAmi(Ami):
         self.source_image_id = source_image_id
         self.source_image_region = source_image_region
         self.deprecation_time: datetime.datetime | None = None
-        self.last_launched_time: datetime.datetime | None = None
+        self.protection = Protection()
+        self._launches: list[tuple[datetime.datetime, Behaviour]] = []
         instance = fields.get("instance")
         super().__init__(
             backend,
@@ -164,6 +189,15 @@ class LocalAmi(Ami):
     def deprecated(self) -> bool:
         return self.deprecation_time is not None and self.deprecation_time <= datetime.datetime.now(datetime.UTC)
 
+    def record_launch(self, moment: datetime.datetime, behaviour: Behaviour) -> None:
+        self._launches.append((moment, behaviour))
+
+    def reported_launch(self) -> datetime.datetime | None:
+        """Returns the last launch that EC2 reports, some time after it."""
+        now = datetime.datetime.now(datetime.UTC)
+        ages = ((moment, (now - moment).total_seconds(), behaviour) for moment, behaviour in self._launches)
+        return max((moment for moment, age, behaviour in ages if age >= behaviour.usage_lag_seconds), default=None)
+
     def describe(self, viewer: str) -> dict[str, Any]:
         """Returns the members of `Image` in DescribeImages for account `viewer`."""
         tags = self.visible_tags() if self.owner_id == viewer else {}
@@ -192,7 +226,8 @@ class LocalAmi(Ami):
             "SourceImageId": self.source_image_id,
             "SourceImageRegion": self.source_image_region,
             "DeprecationTime": _timestamp(self.deprecation_time),
-            "LastLaunchedTime": _timestamp(self.last_launched_time) if self.owner_id == viewer else None,
+            "DeregistrationProtection": self.protection.state if self.owner_id == viewer else None,
+            "LastLaunchedTime": _timestamp(self.reported_launch()) if self.owner_id == viewer else None,
             "Tags": [{"Key": key, "Value": value} for key, value in tags.items()] or None,
         }
         if shown["State"] == "failed":

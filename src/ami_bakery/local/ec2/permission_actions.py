@@ -63,6 +63,8 @@ class PermissionActions(StrictResponse):
             result["LaunchPermissions"] = image.launch_permissions
         elif attribute == "description":
             result["Description"] = {"Value": image.description}
+        elif attribute == "deregistrationProtection":
+            result["DeregistrationProtection"] = {"Value": image.protection.state}
         elif attribute == "lastLaunchedTime":
             launched = image.describe(self.current_account).get("LastLaunchedTime")
             result["LastLaunchedTime"] = {"Value": launched} if launched else None

@@ -27,6 +27,8 @@ class BehaviourChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     lag_seconds: float | None = None
     image_outcome: str | None = None
     terminating_seconds: float | None = None
+    cooldown_seconds: float | None = None
+    usage_lag_seconds: float | None = None
 
 
 class ControlHandler:

@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 from urllib.parse import parse_qs
 
@@ -241,24 +242,25 @@ class Service:
             case "ec2":
                 ec2 = EmbeddedEc2()
                 ec2.state, ec2.behaviour, ec2.host = self._state, self.behaviour, self._host
+                ec2.may = partial(self._may, account_id, region)
                 return ec2
             case "ssm":
                 ssm = ParameterActions()
                 ssm.state, ssm.behaviour = self._state, self.behaviour
                 ssm.caller = self._state.caller(_access_key(request), account_id)
-                ssm.may_describe_images = self._may(iam_policy.DESCRIBE_IMAGES, account_id, region)
+                ssm.may_describe_images = self._may(account_id, region, "ec2:DescribeImages", "*")
                 return ssm
             case "iam":
                 return IamResponse()
             case _:
                 return TokenResponse()
 
-    def _may(self, action: str, account: str, region: str) -> bool:
-        """Whether the policy allows an action that has no resources. It applies only to the first account."""
+    def _may(self, account: str, region: str, action: str, resource: str) -> bool:
+        """Whether the policy allows an action on a resource. It applies only to the first account."""
         policy = self.behaviour.policy
         if policy is None or account != self._settings.accounts[0].account_id:
             return True
-        return policy.refused(iam_policy.PolicyRequest(action=action, resources=("*",), region=region)) is None
+        return policy.refused(iam_policy.PolicyRequest(action=action, resources=(resource,), region=region)) is None
 
     def _refuse(self, parsed: _ParsedRequest, code: str, what: str) -> Response:
         self._note_once(f"refused: {what} is not supported")
