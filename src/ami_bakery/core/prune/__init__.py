@@ -1,0 +1,1 @@
+"""Decides which finished AMIs are kept, disabled and deregistered."""

@@ -1,0 +1,73 @@
+"""What prune knows about a finished AMI and its use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ami_bakery.values import Frozen, field
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from ami_bakery.core.ec2.lineage import AmiKey
+
+
+class RetentionPolicy(Frozen):
+    """Which AMIs of an image are kept for their age, as `keep` in bakery.toml configures it.
+
+    last    how many of the newest builds are kept
+    within  builds younger than this are kept
+    """
+
+    last: int = 0
+    within: timedelta | None = None
+
+
+class UsageReport(Frozen):
+    """EC2's answer to which other accounts use an AMI.
+
+    created  when the report was requested
+    used_by  accounts that use the AMI; None while the report is pending, or if it failed
+    """
+
+    created: datetime
+    used_by: tuple[str, ...] | None
+
+
+class PrunableAmi(Frozen):
+    """One finished AMI in one region.
+
+    build        the AMI that Packer created; copies have the AMI that they were copied from
+    base         the AMI that it was built from; None if unknown
+    created      None if EC2 has no date
+    disabled     whether it is disabled in EC2
+    quarantined  when prune disabled it; None if it did not
+    current      whether it is an answer for the current definition
+    revoked      whether it is revoked: then the policy does not keep it
+    channels     the channels that have it
+    rollbacks    the channels that a roll-back would return to it
+    uses         instances, launch templates and others that name it
+    shared_with  accounts and organizations, other than its owner, that may launch it or could before the quarantine
+    report       the newest usage report
+    protected    why EC2 refuses to deregister it; empty if it does not
+    unknown      why its use could not be read; empty if it was read
+    gibibytes    full size of its snapshots; None if unknown
+    """
+
+    image: str
+    key: AmiKey
+    build: AmiKey
+    created: datetime | None
+    base: AmiKey | None = None
+    disabled: bool = False
+    quarantined: datetime | None = None
+    current: bool = False
+    revoked: bool = False
+    channels: tuple[str, ...] = ()
+    rollbacks: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+    shared_with: tuple[str, ...] = ()
+    report: UsageReport | None = None
+    protected: str = ""
+    unknown: str = ""
+    gibibytes: float | None = field(default=None)
