@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         TemplateReader,
         TemporaryResources,
     )
+    from ami_bakery.template.source_tree import SourceTree
 
 Adapter = TypeVar("Adapter")
 _KILL_SECONDS = 15 * 60.0
@@ -58,6 +59,27 @@ def template_config(path: str) -> Config:
     name = re.sub(r"\.(pkr\.hcl|pkr\.json|json|hcl)$", "", os.path.basename(absolute.rstrip("/"))) or "template"
     image = ImageConfig(name=name, template=os.path.relpath(absolute, root), inputs=())
     return Config(root=root, file=path, images=(image,))
+
+
+def folder_to_search(folder: str) -> tuple[str, SourceTree, TemplateReader]:
+    """Returns the absolute path of a folder without links, its files, and a reader for its templates."""
+    from ami_bakery.adapters.files.source_tree import DiskTree
+
+    _current_folder()
+    root = os.path.realpath(folder)
+    if not os.path.isdir(root):
+        wrong = "it is not a folder" if os.path.exists(root) else "no such folder"
+        raise UsageError(f"searching {folder}", wrong, "Name a folder.")
+    return root, DiskTree(root), _template_reader()
+
+
+def known_file(text: str, path: str) -> Config:
+    """Parses the text of a `bakery.toml` that is not written yet. Raises `ConfigError` if it is invalid."""
+    from pathlib import Path
+
+    from ami_bakery.adapters.files.config_file import parse_config_file
+
+    return parse_config_file(text.encode(), Path(path))
 
 
 def _repository_of(folder: str) -> str:

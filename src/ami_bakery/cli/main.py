@@ -200,7 +200,7 @@ def _command_context(
     stack: contextlib.ExitStack,
     ci: CiLog | None,
 ) -> CommandContext:
-    from ami_bakery.adapters.files.atomic_file import append_file, replace_file
+    from ami_bakery.adapters.files.atomic_file import append_file, create_file, replace_file
     from ami_bakery.cli.commands.context import CommandContext
     from ami_bakery.core.packer.arguments import parse_packer_arguments
     from ami_bakery.render.text import ansi, plain
@@ -236,6 +236,8 @@ def _command_context(
     def write_file(path: str, text: str, todo: str, how: How) -> None:
         if how == "append":
             append_file(path, text, todo)
+        elif how == "create":
+            create_file(path, text, todo)
         else:
             replace_file(path, text, todo, follow=how == "replace")
 
@@ -262,6 +264,7 @@ def _command_context(
         error_style=ansi if _colored(arguments, sys.stderr) else plain,
         bakery=bakery,
         one_terminal=_is_one_terminal(),
+        note=lambda text: None if arguments.quiet else _print_error(text),
         write_file=write_file,
         run_local=run_in_local_ec2,
         annotate=partial(ci.report, arguments.command) if ci is not None else None,

@@ -25,6 +25,8 @@ COMMANDS = {
     "inputs": "list the files included in the digest",
     "check": "validate configuration and templates without building",
     "images": "list built AMIs",
+    "init": "propose a bakery.toml for the Packer templates of a folder",
+    "schema": "print the JSON Schema of bakery.toml",
     "terraform-external": "serve as a Terraform `external` data source (JSON on stdin and stdout)",
     "local": "run a command against the embedded EC2 (no AWS account needed)",
     "completion": "print the shell completion script for bash, zsh or fish",

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import stat
+from typing import BinaryIO
 
 from ami_bakery.errors import OutputError
 
@@ -35,6 +36,38 @@ def replace_file(path: str, text: str, todo: str, *, follow: bool = True) -> Non
             _replace(os.path.realpath(path), data, there)
     except OSError as error:
         raise _refused(path, error, todo) from error
+
+
+def create_file(path: str, text: str, todo: str) -> None:
+    """Creates a file atomically: it has the whole text, or does not exist. Raises `OutputError` if it exists.
+
+    A symbolic link counts as existing, even if its target does not exist.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.new")
+    try:
+        with _new_file(temporary, 0o666) as file:
+            file.write(text.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+        _publish(temporary, path)
+    except OSError as error:
+        raise _refused(path, error, todo) from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+def _publish(temporary: str, path: str) -> None:
+    """Gives a complete file its name, unless another file has it. Unlike a rename, a hard link does not overwrite."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+            raise
+        # This file system has no hard links: another file of this name may appear between the two steps.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        os.replace(temporary, path)
 
 
 def append_file(path: str, text: str, todo: str) -> None:
@@ -102,9 +135,8 @@ def _replace(target: str, data: bytes, there: os.stat_result | None) -> None:
     """Replaces `target`. A new file's mode follows the umask; a replaced file keeps its mode."""
     folder, name = os.path.split(target)
     temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.new")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        with open(os.open(temporary, flags, 0o666 if there is None else 0o600), "wb") as file:
+        with _new_file(temporary, 0o666 if there is None else 0o600) as file:
             if there is not None:
                 os.fchmod(file.fileno(), there.st_mode & 0o777)
             file.write(data)
@@ -115,6 +147,11 @@ def _replace(target: str, data: bytes, there: os.stat_result | None) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def _new_file(path: str, mode: int) -> BinaryIO:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return open(os.open(path, flags, mode), "wb")
 
 
 def _refused(path: str, error: OSError, todo: str) -> OutputError:

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from ami_bakery.render.text import Style
 
 
-How = Literal["replace", "replace-link", "append"]
-"""`replace` writes to the target of a symbolic link, `replace-link` puts a file in the link's place."""
+How = Literal["replace", "replace-link", "append", "create"]
+"""`replace` writes to the target of a symbolic link, `replace-link` puts a file in the link's place, `create` fails if
+the file exists."""
 
 
 class CommandContext(Frozen):
@@ -35,6 +36,7 @@ class CommandContext(Frozen):
     bakery        (file, bakes): loads the configuration (`file`, or that of --config) and creates the ports. With
                   `bakes`, missing plugins are installed
     one_terminal  whether stdout and stderr are the same terminal
+    note          prints to stderr, except with --quiet
     write_file    (path, text, advice for a failure, mode): writes the whole file or nothing
     run_local     (command, IAM policy file): runs a command against the embedded EC2; returns its exit status
     annotate      (notes, Markdown): shows them in the CI; None if the CI is not supported
@@ -50,6 +52,7 @@ class CommandContext(Frozen):
     error_style: Style
     bakery: Callable[[str | None, bool], tuple[Config, Ports]]
     one_terminal: bool
+    note: Callable[[str], None]
     write_file: Callable[[str, str, str, How], None]
     run_local: Callable[[Sequence[str], str | None], int]
     annotate: Callable[[Sequence[Note], str], None] | None

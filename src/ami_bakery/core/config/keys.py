@@ -32,7 +32,7 @@ _KMS_KEY = re.compile(
     r"|arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):\d{12}:(key|alias)/[\w/-]+"
 )
 _DURATION = re.compile(r"(\d+)([mhdw])")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 TAGS_AT_MOST = 40
@@ -188,7 +188,7 @@ def _variables(value: Any) -> tuple[tuple[str, str], ...]:
     table = _table(value)
     pairs = []
     for name, item in table.items():
-        if not _VARIABLE.fullmatch(name):
+        if not VARIABLE_NAME.fullmatch(name):
             raise InvalidValue("not a valid name of a Packer variable", name)
         if name == "config_checksum":
             raise InvalidValue("reserved: ami-bakery sets this variable to the digest", name)
@@ -358,7 +358,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         name="from_variable",
         field="from_variable",
-        parse=_matching(_VARIABLE, "the name of a Packer variable"),
+        parse=_matching(VARIABLE_NAME, "the name of a Packer variable"),
         type="string",
         about="The Packer variable that receives the id of the source AMI. Default: `source_ami`.",
     ),

@@ -1,0 +1,1 @@
+"""Proposes a `bakery.toml` for a repository of Packer templates."""
