@@ -91,10 +91,7 @@ def _repository_of(folder: str) -> str:
     return above
 
 
-_ABSENT = (
-    'Create one with the lines: version = 1, [images.NAME], template = "PATH". Or pass its path with -C, or set '
-    "PACKER_JSON_PATH."
-)
+_ABSENT = "Propose one with `ami-bakery init`, pass its path with -C, or set PACKER_JSON_PATH."
 
 
 def find_bakery_toml(named: str | None, todo: str) -> Config:

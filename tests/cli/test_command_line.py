@@ -224,12 +224,26 @@ def test_template_option_accepts_a_template_outside_the_current_folder(harness: 
     assert paths(run.document) == ["files/app.conf", "packer/app.pkr.hcl"]
 
 
+def test_check_of_one_template_needs_no_bakery_toml(harness: Harness) -> None:
+    harness.write("packer/app.json", json_template())
+    run = harness.run("check", "--template", "packer/app.json")
+    assert (run.status, run.stdout, run.stderr) == (0, "", "OK: 1 image, no problems\n")
+    harness.write("packer/app.json", json_template(source_ami="ami-0123456789abcdef0", source_ami_filter={}))
+    run = harness.run("check", "--json", "--template", "packer/app.json")
+    assert run.status == 1
+    assert {finding["file"] for finding in run.images[0]["findings"]} == {"packer/app.json"}
+    assert run.images[0]["image"] == "app"
+
+
+@pytest.mark.parametrize("command", ["inputs", "check"])
 @pytest.mark.parametrize(
     "arguments",
     [("absent.json",), ("ami/app.json", "app"), ("ami/app.json", "--tag", "x"), ("ami/app.json", "-C", ".")],
 )
-def test_template_option_cannot_be_combined_with_a_selection(app: Harness, arguments: tuple[str, ...]) -> None:
-    run = app.run("inputs", "--template", *arguments)
+def test_template_option_cannot_be_combined_with_a_selection(
+    app: Harness, command: str, arguments: tuple[str, ...]
+) -> None:
+    run = app.run(command, "--template", *arguments)
     assert (run.status, run.stdout) == (2, "")
     assert "--template" in run.stderr
 

@@ -15,7 +15,7 @@ from ami_bakery.core.init.parents import BuiltImage, names_meet, own_patterns, p
 from ami_bakery.core.init.proposal import Proposal, ProposedImage, Todo, UnusedFile
 from ami_bakery.core.init.template_units import HclFile, units_of
 from ami_bakery.core.init.toml_text import is_toml_text, toml_key, toml_string
-from ami_bakery.render.proposal import proposal_report, proposal_toml
+from ami_bakery.render.proposed_file import proposal_report, proposal_toml
 from ami_bakery.template.hcl.file_names import names_in
 from ami_bakery.template.packer_json.recognize import JsonKind, kind_of_json
 

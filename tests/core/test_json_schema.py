@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from ami_bakery.core.config.json_schema import VALUES, config_schema
+from ami_bakery.core.config.ami_test import TEST_KEYS
+from ami_bakery.core.config.json_schema import config_schema, value_schema
 from ami_bakery.core.config.keys import KEYS, InvalidValue
 from ami_bakery.core.config.reader import Document, parse_config
 
@@ -46,11 +47,13 @@ GOOD: Mapping[str, list[Any]] = {
     "max_age": ["30d", "1m", "999999h", "08w"],
     "salt": TEXTS,
     "digest_exclude": [[], ["packer-version", "selection"]],
+    "test": ["images/app/test.pkr.hcl", {"template": "t", "timeout": "90s", "on_failure": "remove", "vars": {"a": 1}}],
 }
 NO_STRING = [1, 1.5, True, [], {}, "a\0b"]
 NO_PATH = [*NO_STRING, ""]
 NO_PATHS = ["x", 1, {}, True, *([item] for item in NO_PATH)]
 NO_STRINGS = ["x", 1, {}, True, *([item] for item in NO_STRING)]
+NO_FILTER: list[Any] = [1, [], [1], {}, "a\0"]
 NO_BOOLEAN = ["true", 1, [], {}]
 NO_REGION = ["us", "US-EAST-1", "us-east-1a", "us east 1", "", 1]
 BAD: Mapping[str, list[Any]] = {
@@ -67,7 +70,7 @@ BAD: Mapping[str, list[Any]] = {
         {"owners": [], "filters": {"name": "x"}},
         {"owners": "self", "filters": {"name": "x"}},
         {"owners": ["self"], "filters": {}},
-        *({"owners": ["self"], "filters": {"name": bad}} for bad in (1, [], [1], {}, "a\0")),
+        *({"owners": ["self"], "filters": {"name": bad}} for bad in NO_FILTER),
         {"owners": ["self"], "filters": {"name": "x"}, "owner": "self"},
     ],
     "from_variable": [*NO_STRING, "", "1a", "a b"],
@@ -88,11 +91,12 @@ BAD: Mapping[str, list[Any]] = {
     "max_age": [*NO_STRING, "", "0d", "00h", "30", "d", "30s", "1.5d", "1234567d", "-1d"],
     "salt": NO_STRING,
     "digest_exclude": ["packer-version", ["packer"], [1], {}],
+    "test": [
+        *(*NO_PATH, {"timeout": "60m"}, {"template": ""}, {"template": "t", "regions": ["eu-west-1"]}),
+        *({"template": "t", "timeout": bad} for bad in ("0m", "1w", "60", 60)),
+        *({"template": "t", "on_failure": bad} for bad in ("", "delete", True)),
+    ],
 }
-
-
-def of_key(name: str, values: Mapping[str, list[Any]]) -> list[Any]:
-    return values[name]
 
 
 def valid(chance: random.Random) -> dict[str, Any]:
@@ -160,7 +164,7 @@ def test_schema_and_parser_agree_on_generated_documents(seed: int) -> None:
         else:
             key = chance.choice(list(BAD))
             table = chance.choice([*document["images"].values(), document.setdefault("defaults", {})])
-            table[key] = chance.choice(of_key(key, BAD))
+            table[key] = chance.choice(BAD[key])
         assert not is_accepted(document), document
         assert not VALIDATOR.is_valid(document), document
 
@@ -168,7 +172,7 @@ def test_schema_and_parser_agree_on_generated_documents(seed: int) -> None:
 @pytest.mark.parametrize("name", sorted(GOOD))
 def test_schema_and_parser_agree_on_each_value_of_a_key(name: str) -> None:
     key = next(key for key in KEYS if key.name == name)
-    validator = Draft7Validator({**VALUES[name]})
+    validator = Draft7Validator({**value_schema(key)})
     for value in GOOD[name]:
         key.parse(value)
         assert validator.is_valid(value), value
@@ -180,7 +184,8 @@ def test_schema_and_parser_agree_on_each_value_of_a_key(name: str) -> None:
 
 def test_every_key_has_a_schema_a_description_and_values_in_these_tests() -> None:
     names = {key.name for key in KEYS}
-    assert set(VALUES) == set(GOOD) == set(BAD) == names
+    assert set(GOOD) == set(BAD) == names
+    assert [key.name for key in (*KEYS, *TEST_KEYS) if not value_schema(key)] == []
     properties = SCHEMA["definitions"]["image"]["properties"]
     assert {name: properties[name]["description"] for name in names} == {key.name: key.about for key in KEYS}
 

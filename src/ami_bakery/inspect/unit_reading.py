@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from ami_bakery.core.config.keys import VARIABLE_NAME
 from ami_bakery.core.init.proposal import Todo
 from ami_bakery.core.init.toml_text import is_toml_text, toml_key, toml_list
+from ami_bakery.define.base_resolution import PLACEHOLDER_AMI
 from ami_bakery.define.inputs import template_folder
-from ami_bakery.define.resolver import PLACEHOLDER_AMI
 from ami_bakery.define.template_errors import better_folder
 from ami_bakery.errors import BakeryError
 from ami_bakery.template.facts import TemplateFacts, TemplateRequest
@@ -30,7 +30,7 @@ _AMI_BUILDERS = ("amazon-chroot", "amazon-ebs", "amazon-ebssurrogate", "amazon-i
 _SET_BY_BAKERY = frozenset(("aws_region", "config_checksum"))
 _LIKE_A_SOURCE = re.compile(r"ami|base|image|source", re.IGNORECASE)
 _EXAMPLE = re.compile(r"example|sample|template|\bdist\b", re.IGNORECASE)
-_MOST_TRIED = 8
+_MOST_TRIED, _MOST_LISTED = 8, 5
 
 
 class ReadImage(Frozen):
@@ -137,7 +137,9 @@ class UnitReader:
         if better is not None:
             self._workdir = better.workdir
             paths = "path is" if better.missing == 1 else "paths are"
-            self._notes.append(f"with this `workdir`, {better.found} of {better.missing} missing {paths} found")
+            self._notes.append(
+                f"`workdir` = {better.workdir}: there, {better.found} of {better.missing} missing {paths} found"
+            )
 
     def _choose_var_files(self, facts: TemplateFacts) -> None:
         calls = [call for call in self._found.calls if self._is_called(call) and call.var_files]
@@ -218,7 +220,9 @@ def _missing_variables(facts: TemplateFacts, source: str) -> Iterator[Todo]:
     missing = [each for each in facts.variables if each.missing and each.name not in {*_SET_BY_BAKERY, source}]
     named = [each for each in missing if not each.sensitive]
     if named:
-        what = "this variable, which has" if len(named) == 1 else "these variables, which have"
+        names = [each.name for each in named[:_MOST_LISTED]]
+        names += [f"{len(named) - len(names)} more"] if len(named) > len(names) else []
+        what = f"{', '.join(names)}, which {'has' if len(named) == 1 else 'have'}"
         lines = tuple(f'vars.{toml_key(each.name)} = "..." # {each.location}' for each in named)
         yield Todo(text=f"Set {what} no default, or name a var-file.", lines=lines)
     for each in missing:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer, add_regions, add_selection
+from ami_bakery.cli.commands.context import (
+    CommandContext,
+    add_init,
+    add_packer,
+    add_regions,
+    add_selection,
+    add_template,
+)
 from ami_bakery.cli.commands.output import OutputFormat, add_output, output_files, write_all
 from ami_bakery.core.check.finding import Level, group_findings
 from ami_bakery.core.ci.annotations import code_quality, finding_note
@@ -25,6 +32,7 @@ _FORMATS = (OutputFormat.JSON, OutputFormat.GITHUB, OutputFormat.CODE_QUALITY)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
+    add_template(parser, "check")
     parser.add_argument("--strict", action="store_true", help="treat warnings as errors (exit status 1)")
     add_regions(parser)
     parser.add_argument(
@@ -43,6 +51,7 @@ def run(context: CommandContext) -> int:
     jobs: int = context.arguments.jobs
     if jobs < 1:
         raise UsageError("reading --jobs", f"expected a number of at least 1, got {jobs}", "Correct the number.")
+    context.check_template()
     resolver = context.resolver()
     names = context.selected(resolver)
     outputs = output_files(resolver, context, names, _FORMATS)

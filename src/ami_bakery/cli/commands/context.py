@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, TextIO
 from ami_bakery.core.config.selection import has_tags, named, with_downstream
 from ami_bakery.core.packer.arguments import parse_packer_arguments
 from ami_bakery.define.resolver import Resolver
-from ami_bakery.errors import OutputError
+from ami_bakery.errors import OutputError, UsageError
 from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
@@ -77,6 +77,20 @@ class CommandContext(Frozen):
         bakes = self.arguments.command in ("bake", "terraform-external")
         return f"Fix this and run the command again.{' Finished AMIs are reused.' if bakes else ''}"
 
+    def check_template(self) -> None:
+        """Raises `UsageError` if --template is combined with an option that selects images of a `bakery.toml`."""
+        arguments = self.arguments
+        others = {
+            "IMAGE": arguments.image,
+            "--tag": arguments.tag,
+            "--changed-since": arguments.changed_since,
+            "--downstream": arguments.downstream,
+            "--config": arguments.config,
+        }
+        given = [name for name, value in others.items() if value]
+        if arguments.template is not None and given:
+            raise UsageError("reading --template", f"--template cannot be combined with {given[0]}", "Use one of them.")
+
     def resolver(self) -> Resolver:
         config, ports = self.bakery(None, self.arguments.command == "bake")
         regions = tuple(dict.fromkeys(getattr(self.arguments, "region", None) or ()))
@@ -118,6 +132,12 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         help="only images changed since git revision REV",
     )
     parser.add_argument("--downstream", action="store_true", help="also include dependent images")
+
+
+def add_template(parser: argparse.ArgumentParser, verb: str) -> None:
+    parser.add_argument(
+        "--template", metavar="FILE", help=f"{verb} this Packer template or folder; needs no bakery.toml"
+    )
 
 
 class RenamedOption(argparse.Action):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.errors import BakeryError, UsageError
 from ami_bakery.inspect.proposals import FILE, propose
-from ami_bakery.render.proposal import proposal_json, proposal_report, proposal_toml
+from ami_bakery.render.proposed_file import proposal_json, proposal_report, proposal_toml
 
 if TYPE_CHECKING:
     import argparse

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.cli.commands.context import CommandContext, add_selection
+from ami_bakery.cli.commands.context import CommandContext, add_selection, add_template
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.define.drop_in import drop_in_inputs, unseen_in, warnings
-from ami_bakery.errors import UsageError
 from ami_bakery.render.text import document, inputs_json, inputs_text
 
 if TYPE_CHECKING:
@@ -16,14 +15,12 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
-    parser.add_argument(
-        "--template", metavar="FILE", help="list the inputs of this Packer template or folder; needs no bakery.toml"
-    )
+    add_template(parser, "list the inputs of")
     parser.add_argument("--init", action="store_true", help="accepted for consistency with plan; has no effect")
 
 
 def run(context: CommandContext) -> int:
-    _check_template(context)
+    context.check_template()
     resolver = context.resolver()
     rendered, inventories = [], []
     for name in context.selected(resolver):
@@ -45,19 +42,3 @@ def run(context: CommandContext) -> int:
             context.answer(f"{item['image']}:")
         context.answer(inputs_text(item, inventory))
     return 0
-
-
-def _check_template(context: CommandContext) -> None:
-    arguments = context.arguments
-    if arguments.template is None:
-        return
-    others = {
-        "IMAGE": arguments.image,
-        "--tag": arguments.tag,
-        "--changed-since": arguments.changed_since,
-        "--downstream": arguments.downstream,
-        "--config": arguments.config,
-    }
-    given = [name for name, value in others.items() if value]
-    if given:
-        raise UsageError("reading --template", f"--template cannot be combined with {given[0]}", "Use one of them.")

@@ -7,10 +7,12 @@ no circle, `share_snapshots` needs `share_with`) is checked only by the program.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
+from ami_bakery.core.config.ami_test import TEST_KEYS
 from ami_bakery.core.config.keys import AMI_ID, DIGEST_PARTS, IMAGE_NAME, KEYS, TAGS_AT_MOST, VARIABLE_NAME, Key
+from ami_bakery.core.config.model import OnFailure
 
 Schema: TypeAlias = Mapping[str, Any]
 
@@ -99,8 +101,12 @@ VALUES: Mapping[str, Schema] = {
     "max_age": _matching(r"^(?=[0-9]{1,6}[mhdw]$)0*[1-9][0-9]*[mhdw]$"),
     "salt": _TEXT,
     "digest_exclude": _list_of({"enum": list(DIGEST_PARTS)}),
+    "timeout": _matching(r"^(?=[0-9]{1,6}[smhd]$)0*[1-9][0-9]*[smhd]$"),
+    "on_failure": {"enum": [each.value for each in OnFailure]},
 }
-"""The schema of each key's value, by the key's name."""
+"""The schema of each key's value, by the key's name: for keys of images and of their tables."""
+_TABLES: Mapping[str, tuple[Key, ...]] = {"test": TEST_KEYS}
+"""Keys whose value is the path of a template, or a table of keys with at least a template."""
 _BY_TYPE: Mapping[str, Schema] = {
     "path": _PATH,
     "list of paths": _list_of(_PATH),
@@ -114,8 +120,6 @@ _BY_TYPE: Mapping[str, Schema] = {
 
 def config_schema() -> dict[str, Any]:
     """Returns the schema, in draft 7, which editors support."""
-    properties = {key.name: _described(key) for key in KEYS}
-    image = {"type": "object", "properties": properties, "additionalProperties": False}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "bakery.toml",
@@ -136,12 +140,20 @@ def config_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "if": {"properties": {"defaults": {"required": ["template"]}}, "required": ["defaults"]},
         "else": {"properties": {"images": {"additionalProperties": {"required": ["template"]}}}},
-        "definitions": {"image": image},
+        "definitions": {"image": _table(KEYS)},
     }
 
 
-def _described(key: Key) -> dict[str, Any]:
-    return {"description": key.about, **VALUES.get(key.name, _BY_TYPE.get(key.type, {}))}
+def _table(keys: Iterable[Key]) -> dict[str, Any]:
+    properties = {key.name: {"description": key.about, **value_schema(key)} for key in keys}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def value_schema(key: Key) -> Schema:
+    """Returns the schema of a key's value. A key without an entry in `VALUES` gets that of its documented type."""
+    if key.name in _TABLES:
+        return {"oneOf": [_PATH, {**_table(_TABLES[key.name]), "required": ["template"]}]}
+    return VALUES.get(key.name, _BY_TYPE.get(key.type, {}))
 
 
 def schema_text() -> str:
