@@ -18,6 +18,11 @@ _RESOURCES: dict[str, tuple[tuple[str, ...], ...]] = {
     "CreateKeyPair": (("key-pair", "KeyName"),),
     "CreateSecurityGroup": (("security-group",), ("vpc", "VpcId")),
     "CreateTags": (("", "ResourceId"),),
+    "CreateLaunchTemplate": (("launch-template",),),
+    "CreateLaunchTemplateVersion": (("launch-template", "LaunchTemplateId", "LaunchTemplateName"),),
+    "DeleteLaunchTemplate": (("launch-template", "LaunchTemplateId", "LaunchTemplateName"),),
+    "DeleteLaunchTemplateVersions": (("launch-template", "LaunchTemplateId", "LaunchTemplateName"),),
+    "ModifyLaunchTemplate": (("launch-template", "LaunchTemplateId", "LaunchTemplateName"),),
     "DeleteKeyPair": (("key-pair", "KeyName", "KeyPairId"),),
     "DeleteSecurityGroup": (("security-group", "GroupId"),),
     "DeleteSnapshot": (("snapshot", "SnapshotId"),),
@@ -39,6 +44,7 @@ _RESOURCES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("image", "ImageId"),
         ("instance",),
         ("key-pair", "KeyName"),
+        ("launch-template", "LaunchTemplateId", "LaunchTemplateName"),
         ("network-interface",),
         ("security-group", "SecurityGroupId"),
         ("subnet", "SubnetId"),
@@ -50,13 +56,16 @@ _RESOURCES: dict[str, tuple[tuple[str, ...], ...]] = {
 """By EC2 action: the resource types that it is authorized on, each with the parameters that may name the resource.
 A type without parameters is created by the call. Other actions have the resource `*`. A test compares this table with
 AWS's reference."""
-_OPTIONAL = frozenset({("RunInstances", "key-pair"), ("CreateSecurityGroup", "vpc")})
+_OPTIONAL = frozenset(
+    {("RunInstances", "key-pair"), ("RunInstances", "launch-template"), ("CreateSecurityGroup", "vpc")}
+)
 """Authorized only if the call names a resource."""
 _TYPES = {
     "ami": "image",
     "eni": "network-interface",
     "i": "instance",
     "key": "key-pair",
+    "lt": "launch-template",
     "sg": "security-group",
     "snap": "snapshot",
     "vol": "volume",
@@ -184,9 +193,33 @@ def calls(
     for name, value in parameters.items():
         if service == "ec2" and re.fullmatch(r"TagSpecification\.\d+\.ResourceType", name):
             yield PolicyRequest(action="ec2:CreateTags", resources=(arn.of(value, "*"),), region=region, tags=tags)
+        if service == "ec2" and action == "DescribeImageReferences":
+            yield from _reference_calls(name, value, region)
         if name.rpartition(".")[2] == "ImageId" and value.startswith(RESOLVE) and action == "RunInstances":
             parameter = arn.parameter(value.removeprefix(RESOLVE))
             yield PolicyRequest(action="ssm:GetParameters", resources=(parameter,), region=region)
+
+
+_REFERENCE_CALLS = {
+    "ec2:Instance": ("ec2:DescribeInstances",),
+    "ec2:LaunchTemplate": ("ec2:DescribeLaunchTemplates", "ec2:DescribeLaunchTemplateVersions"),
+    "ssm:Parameter": ("ssm:DescribeParameters", "ssm:GetParameters"),
+    "imagebuilder:ImageRecipe": ("imagebuilder:ListImageRecipes",),
+    "imagebuilder:ContainerRecipe": ("imagebuilder:ListContainerRecipes", "imagebuilder:GetContainerRecipe"),
+}
+"""The permissions that DescribeImageReferences needs for each resource type (EC2 User Guide, "Identify your resources
+referencing specified AMIs")."""
+
+
+def _reference_calls(name: str, value: str, region: str) -> Iterator[PolicyRequest]:
+    """Yields the permissions for the resource types that one parameter of DescribeImageReferences names."""
+    kinds: Iterable[str] = ()
+    if name == "IncludeAllResourceTypes" and value == "true":
+        kinds = _REFERENCE_CALLS
+    elif name.endswith(".ResourceType"):
+        kinds = (value,)
+    for action in (action for kind in kinds for action in _REFERENCE_CALLS.get(kind, ())):
+        yield PolicyRequest(action=action, resources=("*",), region=region)
 
 
 def _ssm_calls(action: str, parameters: Mapping[str, str], arn: _Arns) -> Iterator[PolicyRequest]:
@@ -230,7 +263,7 @@ def _resources(action: str, parameters: Mapping[str, str], arn: _Arns, names: Ma
 
 def _parameter(name: str) -> str:
     """Returns the name without indices: ``NetworkInterface.1.SecurityGroupId.1`` is ``SecurityGroupId``."""
-    return re.sub(r"^NetworkInterface\.\d+\.", "", name).partition(".")[0]
+    return re.sub(r"^(NetworkInterface\.\d+|LaunchTemplate)\.", "", name).partition(".")[0]
 
 
 def _type_of(resource: str) -> str:

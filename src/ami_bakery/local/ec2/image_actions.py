@@ -48,14 +48,26 @@ class StrictResponse(EC2Response):
     def ec2_backend(self) -> LocalBackend:
         return self.state.backend(self.current_account, self.region)
 
-    def page(self, items: list[Any], action: str) -> tuple[Any, str | None]:
+    def page(self, items: list[Any], action: str, *, most: int = 1000) -> tuple[Any, str | None]:
+        """Returns the requested page of at most `most` items, and the token of the next one."""
         return page(
             items,
             action=action,
             max_results=self._get_int_param("MaxResults"),
             token=self._get_param("NextToken"),
-            cap=self.behaviour.page_cap,
+            cap=min(self.behaviour.page_cap, most),
         )
+
+    def idempotent(self, carry_out: Callable[[], Any]) -> ActionResult:
+        """Carries out the request; a repeated client token returns the answer to the first call."""
+        token, answers = self._get_param("ClientToken"), self.ec2_backend.answers
+        key = (self._get_action(), token)
+        answer = answers.get(key) if token else None
+        if answer is None:
+            answer = carry_out()
+            if token:
+                answers[key] = answer
+        return ActionResult(answer)
 
     def visible_images(self, region: str) -> dict[str, LocalAmi]:
         """Returns the AMIs that the caller can see in a region, by id: own, public and shared ones."""
@@ -193,13 +205,7 @@ class ImageActions(StrictResponse):
 
     def copy_image(self) -> ActionResult:
         """Copies an AMI; a repeated client token returns the copy of the first call."""
-        token = self._get_param("ClientToken")
-        if token and token in self.ec2_backend.copies:
-            return ActionResult({"ImageId": self.ec2_backend.copies[token]})
-        copied = self._copy()
-        if token:
-            self.ec2_backend.copies[token] = copied.id
-        return ActionResult({"ImageId": copied.id})
+        return self.idempotent(lambda: {"ImageId": self._copy().id})
 
     def _copy(self) -> LocalAmi:
         source_region = self._get_param("SourceRegion")

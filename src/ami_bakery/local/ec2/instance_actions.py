@@ -13,6 +13,8 @@ from moto.ec2.models.instances import Instance, InstanceState
 from ami_bakery.local.ec2.group_volume_actions import GroupVolumeActions
 from ami_bakery.local.ec2.image_actions import ImageActions, require_usable
 from ami_bakery.local.ec2.image_state_actions import ImageStateActions
+from ami_bakery.local.ec2.image_usage_actions import ImageUsageActions
+from ami_bakery.local.ec2.launch_template_actions import LaunchTemplateActions
 from ami_bakery.local.ec2.permission_actions import PermissionActions
 from ami_bakery.local.ec2.tag_actions import TagActions
 
@@ -64,7 +66,15 @@ class LocalInstance(Instance):
     public_ip = public_ip_address
 
 
-class EmbeddedEc2(PermissionActions, ImageActions, ImageStateActions, GroupVolumeActions, TagActions):
+class EmbeddedEc2(
+    PermissionActions,
+    ImageActions,
+    ImageStateActions,
+    ImageUsageActions,
+    LaunchTemplateActions,
+    GroupVolumeActions,
+    TagActions,
+):
     """All EC2 actions of the embedded EC2; moto has those that are not overridden."""
 
     host: InstanceHost
@@ -107,35 +117,38 @@ class EmbeddedEc2(PermissionActions, ImageActions, ImageStateActions, GroupVolum
 
     def run_instances(self) -> ActionResult:
         """Launches instances; a repeated client token returns the instances of the first call."""
-        token = self._get_param("ClientToken")
-        launched = self.ec2_backend.launches.get(token) if token else None
-        if launched is None:
-            launched = self._launch()
-            if token:
-                self.ec2_backend.launches[token] = launched
-        return ActionResult(launched)
+        return self.idempotent(self._launch)
 
     def _launch(self) -> Any:
-        image = None
-        if named := self._get_param("ImageId"):
-            image_id = self.params["ImageId"] = self.resolved_image_id(named)
-            image = require_usable(self.visible_image(image_id, self.region))
-        key_name = self._get_param("KeyName")
+        template = self._template_data()
+        named = self._get_param("ImageId") or template.get("ImageId")
+        if not named:
+            raise MissingParameterError("ImageId")
+        image_id = self.params["ImageId"] = self.resolved_image_id(named)
+        image = require_usable(self.visible_image(image_id, self.region))
+        key_name = self._get_param("KeyName") or template.get("KeyName")
         key_pair = self.ec2_backend.key_pairs.get(key_name) if key_name else None
         if key_name and key_pair is None:
             raise EC2ClientError("InvalidKeyPair.NotFound", f"The key pair '{key_name}' does not exist")
         result: Any = super().run_instances()
         for instance in result.result.instances:
-            if image is not None:
-                instance.architecture = image.architecture
-                instance.virtualization_type = image.virtualization_type
-                _name_root_device(instance, image.root_device_name)
-                image.record_launch(_aware(instance.launch_time), self.behaviour)
+            instance.architecture = image.architecture
+            instance.virtualization_type = image.virtualization_type
+            _name_root_device(instance, image.root_device_name)
+            image.record_launch(_aware(instance.launch_time), self.behaviour)
             instance.__class__ = LocalInstance
             instance.behaviour = self.behaviour
             instance.local_address = self.host.launch(instance.id, key_pair.public_key if key_pair else None)
             instance.nics[0].private_ip_address = instance.local_address
         return result.result
+
+    def _template_data(self) -> dict[str, Any]:
+        """Returns the launch parameters of the request's launch template; empty if it names none."""
+        named = self._get_param("LaunchTemplate")
+        if not named:
+            return {}
+        data: dict[str, Any] = self.template_of(named).get_version(named.get("Version") or "$Default").data
+        return data
 
     def start_instances(self) -> ActionResult:
         return self._follow_states(super().start_instances())

@@ -28,6 +28,8 @@ from ami_bakery.local.ssm.parameter_store import IMAGE_TYPE, LocalParameters, pu
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from ami_bakery.local.ec2.local_launch_templates import LocalLaunchTemplate
+
 _DICTIONARIES: tuple[Any, ...] = (ec2_backends, iam_backends, ssm_backends, sts_backends)
 
 
@@ -37,11 +39,20 @@ class LocalBackend(EC2Backend):
     amis: dict[str, LocalAmi]  # type: ignore[assignment]
 
     def __init__(self, region_name: str, account_id: str) -> None:
-        self.copies: dict[str, str] = {}
-        self.launches: dict[str, Any] = {}
-        """By client token of RunInstances: the instances that were launched."""
+        self.answers: dict[tuple[str, str], Any] = {}
+        """By action and client token: the answer to the first call."""
+        self.deregistered: dict[str, LocalAmi] = {}
         self.key_pair_lag = KeyPairLag()
         super().__init__(region_name, account_id)
+
+    def deregister_image(self, ami_id: str) -> None:
+        self.deregistered[ami_id] = self.amis[ami_id]
+        super().deregister_image(ami_id)
+
+    def add_launch_template(self, template: LocalLaunchTemplate) -> None:
+        self.launch_templates[template.id] = template
+        self.launch_template_name_to_ids[template.name] = template.id
+        self.launch_template_insert_order.append(template.id)
 
     @property
     def default_key(self) -> str:
@@ -159,6 +170,16 @@ class MotoState:
     def _is_available_image(self, account_id: str, region: str, value: str) -> bool:
         image = self.visible_images(account_id, region).get(value)
         return image is not None and image.state == "available"
+
+    def registered_image(self, region: str, image_id: str) -> LocalAmi | None:
+        """Returns an AMI of any account that is not deregistered. Only while entered."""
+        return next((one.amis[image_id] for one in self.backends(region).values() if image_id in one.amis), None)
+
+    def known_image(self, region: str, image_id: str) -> LocalAmi | None:
+        """Returns an AMI of any account, also if it is deregistered. Only while entered."""
+        backends = self.backends(region).values()
+        gone = (one.deregistered[image_id] for one in backends if image_id in one.deregistered)
+        return self.registered_image(region, image_id) or next(gone, None)
 
     def visible_images(self, account_id: str, region: str) -> dict[str, LocalAmi]:
         """Returns the AMIs that an account can see in a region, by id: own, public and shared ones."""

@@ -184,7 +184,8 @@ class Service:
         if allowed is None or account != self._settings.accounts[0].account_id:
             return None
         with self._state:
-            names = {pair.id: name for name, pair in self._state.backend(account, region).key_pairs.items()}
+            backend = self._state.backend(account, region)
+            names = {pair.id: name for name, pair in backend.key_pairs.items()} | backend.launch_template_name_to_ids
             for value in parsed.parameters.values():
                 if value.startswith(iam_policy.RESOLVE):
                     names[value] = self._state.resolve_image(value, account, region) or value
