@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.core.config.selection import parent_of
 from ami_bakery.core.plan.plan import Action
 from ami_bakery.errors import BakeryError, SkippedError
-from ami_bakery.plan.validation import validate_waiting
+from ami_bakery.plan.validation import validate_early
 
 if TYPE_CHECKING:
     from ami_bakery.define.resolver import Resolver
@@ -20,13 +20,13 @@ def fail_early(
 ) -> dict[str, BakeryError]:
     """Returns the errors of images that are certain to fail, by name, without `failures`.
 
-    Runs `packer validate` for images that wait for their parent. A parent also fails if all its children in this run
-    are certain to fail: its build would cost time and money, and nothing would use it. A parent that is selected alone
-    is built.
+    Runs `packer validate` for images that wait for their parent, and for the tests of images that are to be built. A
+    parent also fails if all its children in this run are certain to fail: its build would cost time and money, and
+    nothing would use it. A parent that is selected alone is built.
 
     failures  the errors of images that could not be planned
     """
-    bound = {**failures, **dict(validate_waiting(resolver, plans))}
+    bound = {**failures, **dict(validate_early(resolver, plans))}
     built = [planned.plan.image for planned in plans if planned.plan.action in (Action.BAKE, Action.PENDING)]
     known = {*names, *(planned.plan.image for planned in plans), *failures}
     for name in reversed(built):  # children before their parents

@@ -55,7 +55,7 @@ def bake_all(
     failures: dict[str, BakeryError] = {}
     plans = make_plans(resolver, names, forced=forced, failures=failures)
     warn_of_unseen(resolver, plans)
-    if failures or any(planned.plan.action is Action.PENDING for planned in plans):
+    if failures or any(map(_is_validated_early, plans)):
         from ami_bakery.bake.early_checks import fail_early
 
         failures |= fail_early(resolver, names, plans, failures)
@@ -87,6 +87,11 @@ def bake_all(
         wait_for_all(run.running, resolver.ports)
         raise
     pool.shutdown()
+
+
+def _is_validated_early(planned: Planned) -> bool:
+    is_tested = planned.plan.action is Action.BAKE and planned.definition.test is not None
+    return is_tested or planned.plan.action is Action.PENDING
 
 
 class _Run:

@@ -29,12 +29,19 @@ from ami_bakery.define.accounts import account_findings
 from ami_bakery.define.base_lookup import NewestAmi, matching_amis, query_of_filter
 from ami_bakery.define.drop_in import unseen_in, warnings
 from ami_bakery.define.pitfalls import pitfalls
+from ami_bakery.define.test_definition import define_test
 from ami_bakery.errors import AwsError, BakeryError
-from ami_bakery.inspect.input_findings import input_findings
+from ami_bakery.inspect.ami_test_checks import ami_test_findings
+from ami_bakery.inspect.input_findings import environment_findings, input_findings
 from ami_bakery.inspect.reading_findings import reading_findings
 from ami_bakery.plan.planner import Planned, make_plans
-from ami_bakery.plan.validation import facts_for_packer, placeholder_plan, validation_findings, with_placeholders
-from ami_bakery.template.env_inputs import why_not_hashed
+from ami_bakery.plan.validation import (
+    facts_for_packer,
+    placeholder_plan,
+    validation_findings,
+    validation_findings_of_test,
+    with_placeholders,
+)
 from ami_bakery.template.location import SourceLocation
 from ami_bakery.values import replace
 
@@ -68,7 +75,7 @@ def check_images(resolver: Resolver, names: Sequence[str], jobs: int = JOBS) -> 
     counts: dict[NewestAmi, int] = {}
     for check in checks:
         check.check_bases(counts)
-    run_all([check.validate for check in checks if check.planned is not None], at_once=jobs)
+    run_all([check.validate for check in checks if check.planned or check.tested], at_once=jobs)
     for check in checks:
         if check.not_validated is not None:
             check.findings += _reported_once(resolver, check.image, check.not_validated, reported)
@@ -79,6 +86,7 @@ class _Check:
     """The check of one image.
 
     planned   its plan, with placeholders for unknown values; None if Packer does not validate it
+    tested    the same; None if Packer does not validate its test
     answered  whether planning succeeded; if not, there are no further calls to EC2
     """
 
@@ -87,6 +95,7 @@ class _Check:
         self.image = image
         self.findings: list[Finding] = []
         self.planned: Planned | None = None
+        self.tested: Planned | None = None
         self.facts: TemplateFacts | None = None
         self.by_digest: tuple[bool, ...] = ()
         self.answered = False
@@ -97,6 +106,8 @@ class _Check:
             self.findings += _definition_findings(self.resolver, self.image)
             if planned is not None:
                 self.findings += _equally_new_bases(planned)
+            if planned is not None and planned.plan.action is Action.TEST:
+                self.tested = with_placeholders(planned)
             if planned is not None and planned.plan.action not in (Action.BAKE, Action.PENDING):
                 return
             complete = with_placeholders(planned or placeholder_plan(self.resolver, self.image))
@@ -110,6 +121,9 @@ class _Check:
                 self.findings += account_findings(self.resolver, self.facts, complete.plan.regions[0])
             if self.image.max_age is not None:
                 self.findings += aging_findings(self.facts.builders)
+            if self.image.test is not None:
+                test = complete.definition.test or define_test(self.resolver, self.image)
+                self.tested = replace(complete, definition=replace(complete.definition, test=test))
         except BakeryError as error:
             self.findings += failure_findings(self.resolver, self.image, error)
 
@@ -138,10 +152,11 @@ class _Check:
             return
 
     def validate(self) -> None:
-        assert self.planned is not None
-        assert self.facts is not None
         try:
-            self.findings += validation_findings(self.resolver, self.planned, self.facts)
+            if self.planned is not None and self.facts is not None:
+                self.findings += validation_findings(self.resolver, self.planned, self.facts)
+            if self.tested is not None:
+                self.findings += validation_findings_of_test(self.resolver, self.tested)
         except BakeryError as error:
             self.not_validated = error
 
@@ -242,7 +257,8 @@ def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Fin
     yield from input_findings(resolver, image, inventory)
     yield from _git_findings(resolver)
     yield from pitfalls(resolver.ports, facts, resolver.arguments)
-    yield from _environment_findings(image, facts)
+    yield from environment_findings(image, facts)
+    yield from ami_test_findings(resolver, image, facts)
     yield from reading_findings(resolver.ports.tree, image, resolver.config.file, facts, inventory)
     yield from _base_findings(image, facts)
     yield from sharing_findings(image, resolver.config.file)
@@ -266,19 +282,6 @@ def _git_findings(resolver: Resolver) -> Iterator[Finding]:
             message=f"AMIs are tagged without a commit, and plan cannot show what changed: {reason}",
             todo=f"{todo[:1].upper()}{todo[1:]}",
         )
-
-
-def _environment_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:
-    for name, location in facts.environment:
-        why = why_not_hashed(name, facts)
-        if why is not None and name not in image.environment and not name.startswith("AWS_"):
-            yield Finding(
-                level=Level.WARNING,
-                code="environment-not-hashed",
-                location=location,
-                message=f"the template reads {name}, which is not in the digest: {why}",
-                todo=f'Do not use it, or add it to the digest: env = ["{name}"].',
-            )
 
 
 def _base_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Checks an image's inputs for secrets, Git LFS pointers, empty submodules and line ends."""
+"""Checks an image's inputs for secrets, Git LFS pointers, empty submodules, line ends and environment variables."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from ami_bakery.core.check.file_contents import (
 )
 from ami_bakery.core.check.finding import Finding, Level
 from ami_bakery.core.definition.manifest import EntryKind
+from ami_bakery.template.env_inputs import why_not_hashed
 
 if TYPE_CHECKING:
     from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.core.definition.manifest import Entry
     from ami_bakery.define.inputs import Inventory
     from ami_bakery.define.resolver import Resolver
+    from ami_bakery.template.facts import TemplateFacts
     from ami_bakery.template.location import SourceLocation
 
 
@@ -39,6 +41,19 @@ def input_findings(resolver: Resolver, image: ImageConfig, inventory: Inventory)
         if entry.kind is EntryKind.FILE:
             yield from _content_findings(resolver.config.file, entry, _head(resolver, entry.path), locations)
     yield from _submodule_findings(resolver, inventory)
+
+
+def environment_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:
+    for name, location in facts.environment:
+        why = why_not_hashed(name, facts)
+        if why is not None and name not in image.environment and not name.startswith("AWS_"):
+            yield Finding(
+                level=Level.WARNING,
+                code="environment-not-hashed",
+                location=location,
+                message=f"the template reads {name}, which is not in the digest: {why}",
+                todo=f'Do not use it, or add it to the digest: env = ["{name}"].',
+            )
 
 
 def _head(resolver: Resolver, path: str) -> bytes:
@@ -63,7 +78,7 @@ def _content_findings(
             level=Level.ERROR,
             code="lfs-pointer",
             location=locations[0],
-            message=f"{entry.path} is a Git LFS pointer: the AMI would contain the pointer instead of the file",
+            message=f"{entry.path} is a Git LFS pointer: Packer would read the pointer instead of the file",
             todo="Fetch the files: `git lfs install && git lfs pull` (in CI: check out with LFS).",
         )
     if has_windows_shebang(head):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,9 @@ from ami_bakery.core.definition.digest import Digest, Scheme
 from ami_bakery.core.plan.plan import Action, ImagePlan
 from ami_bakery.define.base_resolution import PLACEHOLDER_AMI
 from ami_bakery.define.resolver import ImageDefinition
+from ami_bakery.define.test_definition import settings_of_test
 from ami_bakery.errors import BakeryError, TemplateError
-from ami_bakery.plan.build_request import build_request
+from ami_bakery.plan.build_request import build_request, request_for_test
 from ami_bakery.plan.planner import Planned
 from ami_bakery.template.facts import TemplateFormat
 from ami_bakery.template.location import SourceLocation
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.core.packer.machine_output import ValidationIssue
     from ami_bakery.define.resolver import Resolver
+    from ami_bakery.ports import BuildRequest
     from ami_bakery.template.facts import TemplateFacts
 
 _AT_ONCE = 4
@@ -77,7 +79,22 @@ def validation_findings(resolver: Resolver, planned: Planned, facts: TemplateFac
 
     If it was not run, returns a finding that says why.
     """
-    request = build_request(resolver, planned, facts)
+    return _findings_of_request(resolver, planned.definition.image, build_request(resolver, planned, facts), facts)
+
+
+def validation_findings_of_test(resolver: Resolver, planned: Planned) -> tuple[Finding, ...]:
+    """Returns the same for the template of the image's test; nothing without a test. The plan has placeholders."""
+    definition, region = planned.definition, planned.plan.regions[0]
+    if definition.test is None:
+        return ()
+    request = request_for_test(resolver, definition, PLACEHOLDER_AMI, region)
+    settings = settings_of_test(resolver.settings(definition.image), definition.test.test)
+    return _findings_of_request(resolver, settings.image, request, settings.facts(dict(request.variables)))
+
+
+def _findings_of_request(
+    resolver: Resolver, image: ImageConfig, request: BuildRequest, facts: TemplateFacts
+) -> tuple[Finding, ...]:
     why_not = resolver.ports.packer.why_not_validated(request, facts)
     if why_not:
         return (_not_validated(facts, why_not),)
@@ -88,7 +105,7 @@ def validation_findings(resolver: Resolver, planned: Planned, facts: TemplateFac
         Finding(
             level=Level.ERROR,
             code="packer-validate",
-            location=location_of_issue(resolver, planned.definition.image, facts, issue),
+            location=location_of_issue(resolver, image, facts, issue),
             message=_relative_to_root(resolver, issue.message),
             todo=how_to_install(issue.message) or "Fix the template (packer validate failed).",
         )
@@ -161,31 +178,45 @@ def _relative_to_root(resolver: Resolver, text: str) -> str:
     return text.replace(f"{root}/", "") if root else text
 
 
-def validate_waiting(resolver: Resolver, plans: Sequence[Planned]) -> Iterator[tuple[str, BakeryError]]:
-    """Validates images that wait for their parent, and yields the error of each that Packer refuses.
+def validate_early(resolver: Resolver, plans: Sequence[Planned]) -> Iterator[tuple[str, BakeryError]]:
+    """Validates images that wait for their parent, and the tests of images that are to be built.
 
-    The other images are validated by Packer when it builds them, before it creates anything.
+    Yields the error of each image whose template, or whose test, Packer refuses. The other templates are validated by
+    Packer when it builds them, before it creates anything.
     """
-    pending: list[tuple[Planned, TemplateFacts]] = []
+    names: list[str] = []
+    validations: list[Callable[[], BakeryError | None]] = []
     for planned in plans:
-        if planned.plan.action is Action.PENDING:
+        if planned.plan.action in (Action.BAKE, Action.PENDING):
             try:
                 complete = with_placeholders(planned)
-                facts = facts_for_packer(resolver, complete)
-                # A bake installs missing plugins.
-                resolver.plugins(complete.definition.image, facts)
-                pending.append((complete, facts))
+                for validation in _validations(resolver, complete):
+                    validations.append(validation)
+                    names.append(planned.plan.image)
             except BakeryError as error:
                 yield planned.plan.image, error
-    errors = run_all([partial(_validation_error, resolver, *pair) for pair in pending], at_once=_AT_ONCE)
-    for (planned, _), invalid in zip(pending, errors, strict=True):
+    for name, invalid in zip(names, run_all(validations, at_once=_AT_ONCE), strict=True):
         if invalid is not None:
-            yield planned.plan.image, invalid
+            yield name, invalid
 
 
-def _validation_error(resolver: Resolver, planned: Planned, facts: TemplateFacts) -> BakeryError | None:
+def _validations(resolver: Resolver, planned: Planned) -> Iterator[Callable[[], BakeryError | None]]:
+    """Yields what to validate, after installing missing plugins, as a bake does."""
+    image, test = planned.definition.image, planned.definition.test
+    if planned.plan.action is Action.PENDING:
+        facts = facts_for_packer(resolver, planned)
+        resolver.plugins(image, facts)
+        doing = f"validating image {image.name} before its parent is built"
+        yield partial(_validation_error, doing, partial(validation_findings, resolver, planned, facts))
+    if test is not None:
+        settings_of_test(resolver.settings(image), test.test).plugins(test.facts)
+        doing = f"validating the test of image {image.name} before the image is built"
+        yield partial(_validation_error, doing, partial(validation_findings_of_test, resolver, planned))
+
+
+def _validation_error(doing: str, validate: Callable[[], Sequence[Finding]]) -> BakeryError | None:
     try:
-        findings = validation_findings(resolver, planned, facts)
+        findings = validate()
     except BakeryError as error:
         return error
     findings = tuple(finding for finding in findings if finding.level is Level.ERROR)
@@ -193,5 +224,4 @@ def _validation_error(resolver: Resolver, planned: Planned, facts: TemplateFacts
         return None
     wrong = "\n".join(f"{finding.location}: {finding.message}" for finding in findings)
     marks = tuple(finding.location.mark(finding.message) for finding in findings)
-    doing = f"validating image {planned.plan.image} before its parent is built"
     return TemplateError(doing, wrong, findings[0].todo, marks=marks)

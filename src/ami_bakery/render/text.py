@@ -15,7 +15,6 @@ from ami_bakery.core.text.tree import Tree
 
 if TYPE_CHECKING:
     from ami_bakery.core.check.finding import Finding, Level
-    from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.core.definition.digest import Digest
     from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.text.table import Cell, Table
@@ -171,7 +170,8 @@ def digest_json(image: str, digest: Digest | None, awaits: str | None) -> dict[s
     return rendered if awaits is None else {**rendered, "awaits": awaits}
 
 
-def inputs_json(image: ImageConfig, facts: TemplateFacts | None, inventory: Inventory) -> dict[str, Any]:
+def inputs_json(facts: TemplateFacts | None, inventory: Inventory) -> dict[str, Any]:
+    """Renders the inputs of an image or of its test."""
     inputs = []
     for entry in inventory.entries:
         rendered: dict[str, Any] = {
@@ -191,7 +191,7 @@ def inputs_json(image: ImageConfig, facts: TemplateFacts | None, inventory: Inve
         }
         for item in (facts.unresolved if facts else ())
     ]
-    return {"image": image.name, "inputs": inputs, "unresolved": unresolved}
+    return {"inputs": inputs, "unresolved": unresolved}
 
 
 def inputs_text(rendered: Mapping[str, Any], inventory: Inventory) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ami_bakery.cli.commands.context import CommandContext, add_selection, add_template
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.define.drop_in import drop_in_inputs, unseen_in, warnings
+from ami_bakery.define.test_definition import inputs_of_test
 from ami_bakery.render.text import document, inputs_json, inputs_text
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
+
+    from ami_bakery.define.inputs import Inventory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: CommandContext) -> int:
     context.check_template()
     resolver = context.resolver()
-    rendered, inventories = [], []
+    rendered: list[dict[str, Any]] = []
+    shown: list[tuple[str, Mapping[str, Any], Inventory]] = []
     for name in context.selected(resolver):
         image = resolver.image(name)
         if image.scheme is Scheme.SHA1:
@@ -32,13 +37,19 @@ def run(context: CommandContext) -> int:
                 resolver.ports.reporter.warn(message)
         else:
             facts, inventory = resolver.inputs(image)
-        rendered.append(inputs_json(image, facts, inventory))
-        inventories.append(inventory)
+        lists = inputs_json(facts, inventory)
+        shown.append((f"{name}:", lists, inventory))
+        rendered.append({"image": name, **lists})
+        if image.test is not None:
+            facts, inventory = inputs_of_test(resolver, image, image.test)
+            lists = inputs_json(facts, inventory)
+            shown.append((f"test of {name}:", lists, inventory))
+            rendered[-1]["test"] = lists
     if context.arguments.json:
         context.answer(document(rendered))
         return 0
-    for item, inventory in zip(rendered, inventories, strict=True):
-        if len(rendered) > 1:
-            context.answer(f"{item['image']}:")
+    for heading, item, inventory in shown:
+        if len(shown) > 1:
+            context.answer(heading)
         context.answer(inputs_text(item, inventory))
     return 0
