@@ -103,9 +103,10 @@ def check_variables(file: str, image: ImageConfig, facts: TemplateFacts, configu
         problems.append((image.line(key), required))
     if problems:
         own_name = "" if image.section else " (`from_variable` is the one for the source AMI)"
+        within = f"{image.section}." if image.section else ""
         raise ConfigError(
             f"comparing {file} with {image.template}",
             "\n".join(f"{file}:{line}: {image.table}.{text}" for line, text in sorted(problems)),
             f"Declare it in the template, or fix the name{own_name}.",
-            marks=tuple(Annotation(file, line, text) for line, text in sorted(problems)),
+            marks=tuple(Annotation(file, line, f"{within}{text}") for line, text in sorted(problems)),
         )

@@ -13,10 +13,14 @@ from ami_bakery.core.definition.digest import Digest, Scheme
 from ami_bakery.core.definition.manifest import ManifestPart, parse_components
 from ami_bakery.core.ec2.ami import COMPONENTS_TAG, DIGEST_TAG, IMAGE_TAG, REGIONS_TAG, Ami, newest
 from ami_bakery.core.ec2.lineage import AmiKey, Lineage, baked_from, copied_from, grow, key_of, parent_key
+from ami_bakery.core.plan.tested import AmiTestState, tested_state
+from ami_bakery.define.test_definition import define_test
+from ami_bakery.errors import BakeryError
 from ami_bakery.plan.planner import define_all, of_images
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
+    from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.define.resolver import ImageDefinition, Resolver
 
 _SHA1_LENGTH = 40
@@ -27,6 +31,7 @@ class ImageAmi(Frozen):
 
     base      its source AMI; None if unknown
     base_ami  None if EC2 no longer has the source AMI
+    tested    None if the image has no test, or if its digest cannot be computed
     """
 
     image: str
@@ -34,6 +39,7 @@ class ImageAmi(Frozen):
     base: AmiKey | None
     base_ami: Ami | None
     copy_of: AmiKey | None
+    tested: AmiTestState | None = None
 
 
 class Outdated(Frozen):
@@ -59,6 +65,7 @@ class Listing:
         self._amis: dict[AmiKey, Ami] = {}
         self._gone: set[AmiKey] = set()
         self._images: dict[AmiKey, str] = {}
+        self._tests: dict[str, str | None] = {}
         for name, ami in _of_all(resolver, with_parents(resolver.config, names)):
             self._amis[key_of(ami)] = ami
             self._images[key_of(ami)] = name
@@ -139,7 +146,28 @@ class Listing:
             base=base,
             base_ami=self._amis.get(base) if base else None,
             copy_of=copied_from(ami, home),
+            tested=self._tested(self._images[key], ami),
         )
+
+    def _tested(self, name: str, ami: Ami) -> AmiTestState | None:
+        """Returns the state of an AMI's test. Defines the test only if the AMI passed one."""
+        image = self._resolver.image(name)
+        if image.test is None:
+            return None
+        if not ami.tested:
+            return tested_state(ami, "none")
+        if name not in self._tests:
+            self._tests[name] = self._test_digest(image)
+        test = self._tests[name]
+        return None if test is None else tested_state(ami, test)
+
+    def _test_digest(self, image: ImageConfig) -> str | None:
+        try:
+            test = define_test(self._resolver, image)
+        except BakeryError as error:
+            self._resolver.ports.reporter.warn(f"cannot determine whether the test of {image.name} changed: {error}")
+            return None
+        return test.digest.hex if test else None
 
     def _fetch(self, keys: Iterable[AmiKey]) -> None:
         """Fetches the AMIs that are not known yet."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.core.ec2.ami import COMMIT_TAG, DIGEST_TAG, Ami
 from ami_bakery.core.plan.describe import describe_age, describe_time
+from ami_bakery.core.plan.tested import AmiTestState
 from ami_bakery.core.text.sanitize import safe_json
 from ami_bakery.core.text.table import Cell, Table
 from ami_bakery.core.text.tree import Tree
@@ -116,6 +117,7 @@ def _ami_json(item: ImageAmi, now: datetime) -> dict[str, Any]:
         "base_state": base.state.value if base else "gone" if item.base else None,
         "commit": item.ami.tags.get(COMMIT_TAG),
         "copy_of": item.copy_of.id if item.copy_of else None,
+        "tested": _TESTED[item.tested][0] if item.tested else None,
     }
 
 
@@ -125,9 +127,20 @@ def _time_json(ami: Ami | None, now: datetime) -> dict[str, Any]:
     return {"created": ami.created.isoformat(), "age_seconds": int((now - ami.created).total_seconds())}
 
 
+_TESTED = {
+    AmiTestState.PASSED: ("yes", "green"),
+    AmiTestState.UNTESTED: ("no", "yellow"),
+    AmiTestState.CHANGED: ("old", "yellow"),
+    AmiTestState.FAILED: ("failed", "red"),
+}
+"""Words and colors of the states of tests."""
+
+
 def images_table(amis: Sequence[ImageAmi], now: datetime) -> Table:
-    """Returns a row for each AMI; `-` for a missing tag."""
-    columns = ("IMAGE", "REGION", "AMI", "AGE", "STATE", "DIGEST", "BASE", "BASE AGE", "COMMIT")
+    """Returns a row for each AMI; `-` for a missing tag. The column TESTED is only shown if an image has a test."""
+    has_tests = any(item.tested for item in amis)
+    tested = ("TESTED",) if has_tests else ()
+    columns = ("IMAGE", "REGION", "AMI", "AGE", "STATE", "DIGEST", *tested, "BASE", "BASE AGE", "COMMIT")
     rows = tuple(
         (
             Cell(item.image, "bold"),
@@ -136,13 +149,18 @@ def images_table(amis: Sequence[ImageAmi], now: datetime) -> Table:
             Cell(_age(item.ami, now)),
             _state(item.ami),
             Cell(_digest(item.ami)),
+            *((_tested(item),) if has_tests else ()),
             Cell(item.base.id if item.base else "-"),
             _base_age(item, now),
             Cell(_commit(item.ami), "dim"),
         )
         for item in amis
     )
-    return Table(columns=columns, rows=rows, optional=("COMMIT", "BASE AGE", "STATE", "BASE", "DIGEST"))
+    return Table(columns=columns, rows=rows, optional=("COMMIT", "BASE AGE", "STATE", "BASE", *tested, "DIGEST"))
+
+
+def _tested(item: ImageAmi) -> Cell:
+    return Cell(*_TESTED[item.tested]) if item.tested else Cell("-")
 
 
 def outdated_table(outdated: Sequence[Outdated], now: datetime) -> Table:
