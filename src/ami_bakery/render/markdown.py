@@ -34,6 +34,71 @@ def plans_markdown(plans: Sequence[ImagePlan]) -> str:
     )
 
 
+def plan_comment(plans: Sequence[ImagePlan], limit: int) -> str:
+    """Renders a comment for a pull request, of at most `limit` bytes in UTF-8.
+
+    A table of what is to do comes first. Its details, and the images to reuse, are collapsed. What has no space is
+    counted. The first line is a mark by which a script finds the comment again.
+    """
+    to_do, done = [plan for plan in plans if plan.to_do], [plan for plan in plans if not plan.to_do]
+    counted = _counted((plan.action for plan in plans), Action)
+    head = f"{COMMENT_MARK}\n### ami-bakery plan: {counted or 'nothing to do'}\n"
+    space = limit - len(head.encode()) - _LONGEST_NOTE
+    rows, space = _fitting([_comment_row(plan) for plan in to_do], space - len(_COMMENT_HEAD))
+    details, space = _fitting([_details(plan) for plan in to_do[: len(rows)] if len(_lines(plan)) > 1], space)
+    reused = [_row((_muted(plan.image), _code(_digest(plan)), _amis(plan.amis))) + "\n" for plan in done]
+    heading = f"{len(done)} image{'' if len(done) == 1 else 's'} to reuse"
+    around = _collapsed(heading, f"{_row(('image', 'digest', 'AMIs'))}\n{_row(['---'] * 3)}\n")
+    kept, space = _fitting(reused, space - len(around.encode()))
+    table = _COMMENT_HEAD + "".join(rows) if rows else ""
+    below = around.replace("\n</details>", f"{''.join(kept)}\n</details>") if kept else ""
+    omitted = len(to_do) - len(rows) + len(done) - len(kept)
+    few = len([plan for plan in to_do if len(_lines(plan)) > 1]) - len(details)
+    note = "\nThe comment is too short for the whole plan: see the job's log.\n" if omitted or few else ""
+    note += f"Not shown: {omitted} image{'' if omitted == 1 else 's'}.\n" if omitted else ""
+    return f"{head}{table}{''.join(details)}{below}{note}"
+
+
+COMMENT_MARK = "<!-- ami-bakery plan -->"
+_LONGEST_NOTE = 200
+_COMMENT_HEAD = "\n| action | image | digest | why |\n| --- | --- | --- | --- |\n"
+
+
+def _fitting(texts: Sequence[str], space: int) -> tuple[list[str], int]:
+    """Returns the first texts that fit, and the space that remains, in bytes."""
+    kept: list[str] = []
+    for text in texts:
+        size = len(text.encode())
+        if size > space:
+            break
+        kept.append(text)
+        space -= size
+    return kept, space
+
+
+def _comment_row(plan: ImagePlan) -> str:
+    first, *others = _lines(plan) or [""]
+    more = f" (and {len(others)} more)" if others else ""
+    return _row((_word(plan.action), _muted(plan.image), _code(_digest(plan)), f"{_muted(first)}{more}")) + "\n"
+
+
+def _details(plan: ImagePlan) -> str:
+    return _collapsed(f"{plan.image}: {plan.action}", "".join(f"- {_muted(line)}\n" for line in _lines(plan)))
+
+
+def _collapsed(heading: str, content: str) -> str:
+    return f"\n<details><summary>{_muted(heading)}</summary>\n\n{content}\n</details>\n"
+
+
+def _muted(text: str) -> str:
+    """Escapes text for a comment. A zero-width space after `@` prevents that a path such as `@org/x` notifies it."""
+    return _text(text).replace("@", "@&#8203;")
+
+
+def _lines(plan: ImagePlan) -> list[str]:
+    return [*reason_lines(plan.reasons), *(f"> {line}" for line in step_lines(plan))]
+
+
 def outcomes_markdown(outcomes: Sequence[Outcome]) -> str:
     """Renders a row for each image, and the errors of failed images below the table."""
     rows = [
@@ -117,8 +182,7 @@ def _amis(amis: Mapping[str, Ami]) -> str:
 
 
 def _why(plan: ImagePlan) -> str:
-    steps = (f"> {line}" for line in step_lines(plan))
-    return "<br>".join(_text(line) for line in (*reason_lines(plan.reasons), *steps))
+    return "<br>".join(map(_text, _lines(plan)))
 
 
 def _text(text: str) -> str:

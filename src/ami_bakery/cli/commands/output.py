@@ -34,6 +34,7 @@ class OutputFormat(StrEnum):
     JSON = "*.json"
     GITHUB = "GitHub's $GITHUB_OUTPUT"
     SHELL = "CircleCI's $BASH_ENV"
+    MARKDOWN = "*.md"
     CODE_QUALITY = "GitLab's gl-code-quality-report.json"
 
 
@@ -116,6 +117,7 @@ def _format_of(context: CommandContext, path: str) -> OutputFormat | None:
     endings = {
         _TFVARS: OutputFormat.TFVARS,
         ".json": OutputFormat.JSON,
+        ".md": OutputFormat.MARKDOWN,
         ".env": OutputFormat.VARIABLES,
         ".properties": OutputFormat.VARIABLES,
     }

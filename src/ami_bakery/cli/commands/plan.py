@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from ami_bakery.cli.commands.output import OutputFile
+    from ami_bakery.core.plan.plan import ImagePlan
     from ami_bakery.define.resolver import Resolver
     from ami_bakery.errors import BakeryError
 
-_FORMATS = (OutputFormat.JSON, OutputFormat.GITHUB)
+_FORMATS = (OutputFormat.JSON, OutputFormat.MARKDOWN, OutputFormat.GITHUB)
+_COMMENT_LIMIT, _GITLAB_COMMENT_LIMIT = 65_536, 1_000_000
+"""The longest comments that GitHub and GitLab accept, in characters; bytes are counted, which are never fewer."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,12 +60,18 @@ def run(context: CommandContext) -> int:
         from ami_bakery.render.markdown import plans_markdown
 
         context.annotate((), plans_markdown(plans))
-    write_all(
-        outputs,
-        context,
-        lambda output: github_plan(plans) if output.format is OutputFormat.GITHUB else rendered + "\n",
-    )
+    write_all(outputs, context, lambda output: _content(context, output, plans, rendered))
     return 2 if any(plan.to_do for plan in plans) and context.arguments.detailed_exitcode else 0
+
+
+def _content(context: CommandContext, output: OutputFile, plans: Sequence[ImagePlan], rendered: str) -> str:
+    if output.format is OutputFormat.GITHUB:
+        return github_plan(plans)
+    if output.format is OutputFormat.MARKDOWN:
+        from ami_bakery.render.markdown import plan_comment
+
+        return plan_comment(plans, _GITLAB_COMMENT_LIMIT if context.environment.get("GITLAB_CI") else _COMMENT_LIMIT)
+    return rendered + "\n"
 
 
 def _report(context: CommandContext, resolver: Resolver, failures: Sequence[BakeryError]) -> None:
