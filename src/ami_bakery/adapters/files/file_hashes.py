@@ -1,34 +1,29 @@
-"""Hashes files in order: large files in threads, very many files in worker processes."""
+"""Hashes files in order: small files in this thread, large files in several."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
 
-from ami_bakery.adapters.files.hash_worker_main import ALGORITHMS, SMALL, is_unchanged, open_to_read
 from ami_bakery.errors import SourceError
-
-if TYPE_CHECKING:
-    from ami_bakery.adapters.files.hash_worker import HashingProcess
 
 Hash = tuple[str, bool]
 """The hash in hexadecimal, and whether the file's owner may execute it."""
-_BATCH = 64
+_ALGORITHMS = {"sha256": hashlib.sha256, "sha1": hashlib.sha1}
+_SMALL = 1 << 18
+"""Bytes. A smaller file is read with one call."""
 _AHEAD = 1024
-"""Maximum number of files that are read or requested ahead."""
+"""Maximum number of files that are read while an earlier large file is hashed."""
 _OPEN_AHEAD = 64
-"""Maximum number of large files that are open ahead; can be exceeded by a batch."""
+"""Maximum number of large files that are open."""
 _BLOCK = 1 << 19
 _THREADS_AT_MOST = 8
-_FILES_OF_A_PROCESS = 1024
-"""A worker process is started for each so many files; for fewer it takes longer than it saves."""
-_PROCESSES_AT_MOST = 3
+_REPORT_FILES = 64
 _REPORT_SECONDS = 0.25
 
 
@@ -40,146 +35,101 @@ def file_hashes(
     paths     pairs of the path for messages and the path for the operating system
     progress  receives the number of files and of bytes so far, between files and while waiting for one
     """
-    reading = _Reading(algorithm, progress)
-    waiting: deque[_Task] = deque()
-    paths = iter(paths)
+    hashing = _Hashing(algorithm, progress)
+    waiting: deque[Hash | _LargeFile | SourceError] = deque()
     try:
-        while not reading.failed and (batch := list(islice(paths, _BATCH))):
-            waiting.extend(reading.begin(batch))
-            while waiting and (reading.is_ready(waiting[0]) or reading.is_full(waiting)):
-                yield from reading.finish(waiting.popleft())
+        for path, os_path in paths:
+            result = hashing.start(path, os_path)
+            if isinstance(result, tuple) and not waiting:
+                yield result
+                continue
+            waiting.append(result)
+            if isinstance(result, SourceError):
+                break
+            while waiting and (hashing.is_full(waiting) or _is_ready(waiting[0])):
+                yield hashing.finish(waiting.popleft())
         while waiting:
-            yield from reading.finish(waiting.popleft())
+            yield hashing.finish(waiting.popleft())
     finally:
-        reading.stop()
+        hashing.stop()
 
 
-class _Reading:
-    """Hashes files in this thread, in other threads, and in worker processes.
+class _LargeFile:
+    """An open file, and the result of hashing it."""
 
-    failed  whether a file could not be read: later files need not be started
-    """
+    __slots__ = ("before", "descriptor", "done", "failure", "hash", "path")
+
+    def __init__(self, path: str, descriptor: int, before: os.stat_result) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.before = before
+        self.done = threading.Event()
+        self.hash = ""
+        self.failure: SourceError | None = None
+
+
+def _is_ready(result: Hash | _LargeFile | SourceError) -> bool:
+    """Returns whether `finish` would return without waiting."""
+    return not isinstance(result, _LargeFile) or result.done.is_set()
+
+
+class _Hashing:
+    """Hashes small files in this thread, and large files in threads: hashing a large block releases Python's lock."""
 
     def __init__(self, algorithm: str, progress: Callable[[int, int], None]) -> None:
-        self.failed = False
-        self._algorithm = algorithm
-        self._new_hash = ALGORITHMS[algorithm]
+        self._new_hash = _ALGORITHMS[algorithm]
         self._progress = progress
-        self._started = 0
         self._files = 0
         self._bytes = 0
         self._open = 0
         self._large: deque[_LargeFile] = deque()
         self._pending = threading.Semaphore(0)
         self._threads: list[threading.Thread] = []
-        self._processes: list[HashingProcess] = []
-        self._processes_at_most = min(_cores() - 1, _PROCESSES_AT_MOST)
         self._stopped = False
 
-    def begin(self, batch: Sequence[tuple[str, bytes]]) -> Iterator[_Task]:
-        process = self._free_process()
-        self._started += len(batch)
-        if process is not None:
-            process.request([os_path for _, os_path in batch])
-            yield _RequestedBatch(batch, process)
-            return
-        small: list[Hash] = []
-        for path, os_path in batch:
-            try:
-                result = self._read(path, os_path)
-            except SourceError as failure:
-                self.failed = True
-                yield small
-                yield failure
-                return
-            if isinstance(result, _LargeFile):
-                yield small
-                yield result
-                small = []
-            else:
-                small.append(result)
-        yield small
-
-    def is_ready(self, task: _Task) -> bool:
-        """Returns whether `finish` would return without waiting."""
-        match task:
-            case _LargeFile():
-                return task.done.is_set()
-            case _RequestedBatch():
-                return task.process.has_responded(0)
-            case _:
-                return True
-
-    def is_full(self, waiting: deque[_Task]) -> bool:
-        return self._open > _OPEN_AHEAD or len(waiting) * _BATCH > _AHEAD
-
-    def finish(self, task: _Task) -> Iterable[Hash]:
-        """Returns the hashes of a task. Call it in the order in which `begin` returned the tasks."""
-        self._progress(self._files, self._bytes)
-        match task:
-            case list():
-                self._files += len(task)
-                return task
-            case _LargeFile():
-                return (self._wait_for_file(task),)
-            case _RequestedBatch():
-                return self._wait_for_batch(task)
-            case _:
-                raise task
-
-    def _wait_for_file(self, file: _LargeFile) -> Hash:
-        while not file.done.wait(_REPORT_SECONDS):
+    def start(self, path: str, os_path: bytes) -> Hash | _LargeFile | SourceError:
+        """Hashes a small file; hands a large file to the threads. Returns failures: earlier files come first."""
+        if self._files % _REPORT_FILES == 0:
             self._progress(self._files, self._bytes)
-        if file.failure is not None:
-            raise file.failure
-        self._open -= 1
         self._files += 1
-        return file.hash, _is_executable(file.before)
+        try:
+            return self._read(path, os_path)
+        except SourceError as failure:
+            return failure
+        except OSError as error:
+            return read_error(path, error)
 
-    def _wait_for_batch(self, requested: _RequestedBatch) -> Iterator[Hash]:
-        while not requested.process.has_responded(_REPORT_SECONDS):
+    def is_full(self, waiting: deque[Hash | _LargeFile | SourceError]) -> bool:
+        return self._open > _OPEN_AHEAD or len(waiting) > _AHEAD
+
+    def finish(self, result: Hash | _LargeFile | SourceError) -> Hash:
+        """Returns the hash, or raises the failure."""
+        if isinstance(result, SourceError):
+            raise result
+        if not isinstance(result, _LargeFile):
+            return result
+        self._progress(self._files, self._bytes)
+        while not result.done.wait(_REPORT_SECONDS):
             self._progress(self._files, self._bytes)
-        results = requested.process.results(len(requested.batch))
-        for (path, os_path), found in zip(requested.batch, results, strict=True):
-            if found is None:
-                result = self._read(path, os_path)
-                yield self._wait_for_file(result) if isinstance(result, _LargeFile) else result
-            else:
-                digest, executable, size = found
-                self._bytes += size
-                yield digest, executable
-            self._files += 1
-
-    def _free_process(self) -> HashingProcess | None:
-        """Returns a worker process that accepts a batch. Starts one if there are enough files. None if busy."""
-        if len(self._processes) < min(self._processes_at_most, self._started // _FILES_OF_A_PROCESS):
-            from ami_bakery.adapters.files.hash_worker import HashingProcess
-
-            try:
-                self._processes.append(HashingProcess(self._algorithm))
-            except OSError:
-                self._processes_at_most = len(self._processes)
-        return next((process for process in self._processes if process.accepts_batch), None)
+        self._open -= 1
+        if result.failure is not None:
+            raise result.failure
+        return result.hash, _is_executable(result.before)
 
     def _read(self, path: str, os_path: bytes) -> Hash | _LargeFile:
-        """Hashes a small file; hands a large file to the threads."""
-        try:
-            descriptor = open_to_read(os_path)
-        except OSError as error:
-            raise read_error(path, error) from error
+        # Open without blocking, as a pipe would, and reject files that are not regular.
+        descriptor = os.open(os_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         kept = False
         try:
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
                 raise SourceError(f"reading {path}", "not a regular file", "Remove it from the inputs.")
-            if before.st_size >= SMALL:
+            if before.st_size >= _SMALL:
                 kept = True
                 return self._hand_to_threads(_LargeFile(path, descriptor, before))
             # One byte more than the size, to detect that the file grew.
             content = os.read(descriptor, before.st_size + 1)
             check_unchanged(path, before, os.fstat(descriptor), len(content))
-        except OSError as error:
-            raise read_error(path, error) from error
         finally:
             if not kept:
                 os.close(descriptor)
@@ -187,10 +137,8 @@ class _Reading:
         return self._new_hash(content, usedforsecurity=False).hexdigest(), _is_executable(before)
 
     def stop(self) -> None:
-        """Ends processes, lets threads end after their current block, and closes files that are not started."""
+        """Lets threads end after their current block, and closes files that are not started."""
         self._stopped = True
-        for process in self._processes:
-            process.end()
         while self._large:
             try:
                 os.close(self._large.popleft().descriptor)
@@ -240,33 +188,14 @@ class _Reading:
         file.hash = hasher.hexdigest()
 
 
-class _LargeFile:
-    """An open file, and the result of hashing it."""
-
-    __slots__ = ("before", "descriptor", "done", "failure", "hash", "path")
-
-    def __init__(self, path: str, descriptor: int, before: os.stat_result) -> None:
-        self.path = path
-        self.descriptor = descriptor
-        self.before = before
-        self.done = threading.Event()
-        self.hash = ""
-        self.failure: SourceError | None = None
-
-
-class _RequestedBatch(NamedTuple):
-    """A batch of files that a worker process hashes."""
-
-    batch: Sequence[tuple[str, bytes]]
-    process: HashingProcess
-
-
-_Task = list[Hash] | _LargeFile | _RequestedBatch | SourceError
-
-
 def check_unchanged(path: str, before: os.stat_result, after: os.stat_result, size: int) -> None:
     """Raises `SourceError` if a file changed while it was read. `size`: bytes read."""
-    if not is_unchanged(before, after, size):
+    unchanged = (
+        before.st_size == after.st_size == size
+        and before.st_mtime_ns == after.st_mtime_ns
+        and before.st_ctime_ns == after.st_ctime_ns
+    )
+    if not unchanged:
         raise generated_content(path) if _is_generated(before, after, size) else _changed(path)
 
 
