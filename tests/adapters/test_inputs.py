@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from ami_bakery.define.inputs import Inventory, collect, would_be_input
 from ami_bakery.errors import SourceError
 from ami_bakery.template.facts import Output, Reference, TemplateFacts, TemplateFormat
 from ami_bakery.template.location import SourceLocation
+from ami_bakery.values import replace
 
 FACTS = TemplateFacts(format=TemplateFormat.JSON, files=("ami/app.json",), variables=(), builders=())
 IMAGE = ImageConfig(name="app", template="ami/app.json", inputs=("ami",))

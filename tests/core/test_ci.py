@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -22,6 +21,7 @@ from ami_bakery.core.text.sanitize import one_line, printable
 from ami_bakery.errors import Annotation, ConfigError, TemplateError
 from ami_bakery.render.markdown import error_markdown, findings_markdown, outcomes_markdown, plans_markdown
 from ami_bakery.template.location import SourceLocation
+from ami_bakery.values import replace
 from tests.ci_logs import azure_commands, github_commands
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)

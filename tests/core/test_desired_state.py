@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -19,6 +18,7 @@ from ami_bakery.core.plan.desired_state import (
     revoke_steps,
 )
 from ami_bakery.core.plan.plan import Action, ImagePlan, with_steps
+from ami_bakery.values import replace
 
 A, B = "111111111111", "222222222222"
 ORGANIZATION = "arn:aws:organizations::123456789012:organization/o-123example"

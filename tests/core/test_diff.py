@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ami_bakery.core.definition.diff import compare_components, compare_manifests
 from ami_bakery.core.definition.manifest import Entry, EntryKind, Manifest, ManifestPart, hash_value
+from ami_bakery.values import replace
 
 A = Entry(path="a", kind=EntryKind.FILE, sha256="1" * 64)
 MANIFEST = Manifest(image="app", salt="", template="t.json", workdir=".", entries=(A,))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from ami_bakery.core.check.finding import (
@@ -19,6 +17,7 @@ from ami_bakery.core.config.model import ImageConfig
 from ami_bakery.core.definition.manifest import Entry, EntryKind
 from ami_bakery.template.facts import Builder, SourceAmiFilter, TemplateFacts, TemplateFormat, Unresolved
 from ami_bakery.template.location import SourceLocation
+from ami_bakery.values import replace
 
 PLACE = SourceLocation(file="a.json", line=3)
 

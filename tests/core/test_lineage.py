@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -12,6 +11,7 @@ from ami_bakery.core.ec2.ami import FROM_TAG, ORIGIN_TAG, Ami, AmiState
 from ami_bakery.core.ec2.lineage import AmiKey, Lineage, baked_from, copied_from, grow, key_of
 from ami_bakery.core.text.table import Cell
 from ami_bakery.core.text.tree import Tree
+from ami_bakery.values import replace
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 HOME = "us-east-1"

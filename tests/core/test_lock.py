@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,6 +28,7 @@ from ami_bakery.core.lock.lock import (
     past_expiry,
 )
 from ami_bakery.errors import UsageError
+from ami_bakery.values import replace
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 TIMING = Timing()

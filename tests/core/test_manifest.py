@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +14,7 @@ from ami_bakery.core.definition.manifest import (
     hash_value,
     parse_components,
 )
+from ami_bakery.values import replace
 from tests.s_expressions import parse
 
 FILE = Entry(path="ami/setup.sh", kind=EntryKind.FILE, executable=True, sha256="1" * 64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -28,6 +27,7 @@ from ami_bakery.core.ec2.run import RUN_TAG, run_id
 from ami_bakery.core.plan.desired_state import DesiredState, StepKind
 from ami_bakery.core.plan.plan import Action, ImagePlan, Wanted, decide, explain, verify_bases, with_steps
 from ami_bakery.core.plan.tested import AmiTestState
+from ami_bakery.values import replace
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DIGEST = Digest(Scheme.SHA256, "a" * 64)

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from ami_bakery.define.resolver import Resolver
 from ami_bakery.errors import PackerError, SkippedError
 from ami_bakery.ports import BuildRequest, Reporter
 from ami_bakery.template.facts import TemplateFacts
+from ami_bakery.values import replace
 from ami_bakery.wiring import create_ports, find_bakery_toml
 from tests.graphs import image_graphs
 from tests.harness import Harness

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from ami_bakery.errors import AwsError, SourceError
 from ami_bakery.plan.planner import define_all
 from ami_bakery.ports import Ec2
 from ami_bakery.template.source_tree import Progress, SourceTree
+from ami_bakery.values import replace
 from ami_bakery.wiring import create_ports, find_bakery_toml
 from tests.harness import Harness, json_template
 

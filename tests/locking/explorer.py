@@ -23,6 +23,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Generic, NamedTuple, TypeVar
 
+from ami_bakery import values
 from ami_bakery.core.lock.inherited import InheritedAmis
 from ami_bakery.core.lock.protocol import advance, begin
 from ami_bakery.core.lock.protocol_state import ProtocolState
@@ -679,7 +680,7 @@ class Explorer:
         def forget() -> int:
             state = self._protocol_state_of(number)
             past_locks = frozenset(name for name in state.past_locks if _BITS[name] & visible)
-            kept = self._protocol_states.number(replace(state, past_locks=past_locks))
+            kept = self._protocol_states.number(values.replace(state, past_locks=past_locks))
             return self._runners.number(self._runners.values[number]._replace(state=kept))
 
         return self._once(("past_locks", number, visible), forget)
