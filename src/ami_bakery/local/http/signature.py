@@ -1,20 +1,30 @@
-"""Verifies AWS Signature Version 4.
-
-AWS General Reference, "Create a signed AWS API request". Query-string signatures are not checked.
-"""
+"""Verifies AWS Signature Version 4, with botocore's signer. Query-string signatures are not checked."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, quote
+from typing import TYPE_CHECKING
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+if TYPE_CHECKING:
+    from botocore.compat import HTTPHeaders
 
 _AUTHORIZATION = re.compile(
-    r"AWS4-HMAC-SHA256 +Credential=[^/]+/(?P<scope>[^,\s]+), *"
-    r"SignedHeaders=(?P<headers>[^,\s]+), *Signature=(?P<sign>\w+)"
+    r"AWS4-HMAC-SHA256 +Credential=[^/,\s]+/[^/,\s]+/(?P<region>[^/,\s]+)/(?P<service>[^/,\s]+)/aws4_request, *"
+    r"SignedHeaders=(?P<headers>[^,\s]+), *Signature=(?P<signature>\w+)"
 )
+
+
+class _Signer(SigV4Auth):
+    """Signs all headers of a request. botocore's clients omit some, such as `User-Agent`; other clients sign them."""
+
+    def headers_to_sign(self, request: AWSRequest) -> HTTPHeaders:
+        return request.headers
 
 
 def is_signed_with(secret: str, *, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bool:
@@ -22,23 +32,9 @@ def is_signed_with(secret: str, *, method: str, path: str, headers: Mapping[str,
     found = _AUTHORIZATION.match(headers.get("authorization", ""))
     if found is None:
         return False
-    scope, names = found["scope"], found["headers"].split(";")
-    where, _, query = path.partition("?")
-    pairs = sorted((quote(k, safe="-_.~"), quote(v, safe="-_.~")) for k, v in parse_qsl(query, keep_blank_values=True))
-    canonical = "\n".join(
-        (
-            method,
-            quote(where, safe="/-_.~"),
-            "&".join(f"{key}={value}" for key, value in pairs),
-            *(f"{name}:{' '.join(headers.get(name, '').split())}" for name in names),
-            "",
-            found["headers"],
-            headers.get("x-amz-content-sha256") or hashlib.sha256(body).hexdigest(),
-        )
-    )
-    digest = hashlib.sha256(canonical.encode()).hexdigest()
-    to_sign = f"AWS4-HMAC-SHA256\n{headers.get('x-amz-date', '')}\n{scope}\n{digest}"
-    key = f"AWS4{secret}".encode()
-    for part in scope.split("/"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    return hmac.compare_digest(hmac.digest(key, to_sign.encode(), "sha256").hex(), found["sign"])
+    signed = {name: headers.get(name, "") for name in found["headers"].split(";")}
+    request = AWSRequest(method=method, url=f"https://{headers.get('host', '')}{path}", headers=signed, data=body)
+    request.context["timestamp"] = headers.get("x-amz-date", "")
+    signer = _Signer(Credentials("", secret), found["service"], found["region"])
+    expected = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
+    return hmac.compare_digest(expected, found["signature"])
