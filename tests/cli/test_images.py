@@ -213,9 +213,9 @@ def test_images_lists_amis_of_drop_in_mode(drop_in: Harness, ec2: EC2Client) -> 
     assert (item["ami"], item["changed"]) == (ami, ["files"])
 
 
-def test_terminal_shows_tables_and_trees_with_lines(bakery: Harness, ec2: EC2Client) -> None:
+def test_terminal_shows_tables_in_color_and_trees(bakery: Harness, ec2: EC2Client) -> None:
     ami = own_ami(ec2, "base", finished("base", DIGEST))
-    for option, drawn in (("--color=always", "────"), ("--lineage", "└── ")):
+    for option, drawn in (("--color=always", "\x1b[1mIMAGE"), ("--lineage", "`-- ")):
         terminal = Terminal(bakery, "images", option)
         assert terminal.watch(lambda _: "") == 0
         assert drawn in terminal.seen

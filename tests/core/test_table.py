@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ami_bakery.adapters.terminal.live_reporter import _Running
-from ami_bakery.adapters.terminal.rich_tables import draw_table
-from ami_bakery.core.text.table import Cell, Table
+from ami_bakery.core.text.table import Cell, Table, draw
 
 TABLE = Table(
     columns=("IMAGE", "AMI", "BASE", "COMMIT"),
@@ -16,12 +15,12 @@ TABLE = Table(
 
 
 def test_wide_terminal_shows_all_columns() -> None:
-    assert "COMMIT" in draw_table(TABLE, color=False, width=120)
-    assert "wider" not in draw_table(TABLE, color=False, width=120)
+    assert "COMMIT" in draw(TABLE, width=120)
+    assert "wider" not in draw(TABLE, width=120)
 
 
 def test_narrow_terminal_omits_the_least_important_columns() -> None:
-    shown = draw_table(TABLE, color=False, width=60)
+    shown = draw(TABLE, width=60)
     assert "BASE" in shown
     assert "bbbb" not in shown
     assert shown.endswith("A wider terminal also shows: commit.")
@@ -29,7 +28,7 @@ def test_narrow_terminal_omits_the_least_important_columns() -> None:
 
 
 def test_id_is_never_cut() -> None:
-    assert "ami-0123456789abcdef0" in draw_table(TABLE, color=False, width=10)
+    assert "ami-0123456789abcdef0" in draw(TABLE, width=10)
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,8 @@ def _print_error(text: str) -> None:
 @contextlib.contextmanager
 def _handled(arguments: argparse.Namespace, ci: CiLog | None) -> Iterator[_Outcome]:
     """Handles all errors: prints a `BakeryError` in three parts, and reports anything else as a bug."""
-    from ami_bakery.render.text import ansi, error_text, plain
+    from ami_bakery.core.text.table import ansi, plain
+    from ami_bakery.render.text import error_text
 
     outcome = _Outcome()
     try:
@@ -203,7 +204,7 @@ def _command_context(
     from ami_bakery.adapters.files.atomic_file import append_file, create_file, replace_file
     from ami_bakery.cli.commands.context import CommandContext
     from ami_bakery.core.packer.arguments import parse_packer_arguments
-    from ami_bakery.render.text import ansi, plain
+    from ami_bakery.core.text.table import ansi, plain
     from ami_bakery.wiring import create_ports, load_config, template_config
 
     environment = dict(os.environ)
@@ -295,14 +296,10 @@ def _ci_log(arguments: argparse.Namespace) -> CiLog | None:
 
 
 def _draw(arguments: argparse.Namespace) -> Callable[[Table | Tree], str]:
-    from ami_bakery.render import text
+    from ami_bakery.core.text.table import ansi, draw, plain
 
-    color = _colored(arguments, sys.stdout)
-    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and sys.stdout.encoding.lower().startswith("utf"):
-        from ami_bakery.adapters.terminal import rich_tables
-
-        return partial(rich_tables.draw_table, color=color, width=columns())
-    return partial(text.draw_plain, style=text.ansi if color else text.plain)
+    style = ansi if _colored(arguments, sys.stdout) else plain
+    return partial(draw, style=style, width=columns() if sys.stdout.isatty() else None)
 
 
 def _reporter(arguments: argparse.Namespace, *, debugging: bool) -> Reporter:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, assert_never
 
 from ami_bakery.core.plan.describe import reason_lines, step_lines
 from ami_bakery.core.plan.desired_state import Step, StepKind
 from ami_bakery.core.plan.outcome import Outcome, Result
 from ami_bakery.core.plan.plan import Action, ImagePlan
-from ami_bakery.core.text.sanitize import COLORS, one_line, printable, safe_json
-from ami_bakery.core.text.tree import Tree
+from ami_bakery.core.text.sanitize import one_line, printable, safe_json
+from ami_bakery.core.text.table import Style, plain
 
 if TYPE_CHECKING:
     from ami_bakery.core.check.finding import Finding, Level
     from ami_bakery.core.definition.digest import Digest
     from ami_bakery.core.ec2.ami import Ami
-    from ami_bakery.core.text.table import Cell, Table
     from ami_bakery.define.inputs import Inventory
     from ami_bakery.errors import BakeryError
     from ami_bakery.template.facts import TemplateFacts
@@ -33,17 +32,6 @@ _SIGNS = {
     Action.WAIT: ("~", "cyan"),
     Action.PENDING: ("?", "magenta"),
 }
-
-Style = Callable[[str, str], str]
-"""Colors a text: (text, name of a color) to text; `plain` or `ansi`."""
-
-
-def plain(text: str, _color: str) -> str:
-    return text
-
-
-def ansi(text: str, color: str) -> str:
-    return f"\x1b[{COLORS[color]}m{text}\x1b[0m"
 
 
 def document(images: Sequence[Mapping[str, Any]]) -> str:
@@ -232,17 +220,6 @@ def finding_text(images: Sequence[str], finding: Finding, style: Style = plain) 
     level = style(f"{finding.level}:", _LEVEL_COLORS[finding.level])
     message = one_line(f"{finding.message} [{finding.code}, {images_named(images)}]")
     return f"{one_line(str(finding.location))}: {level} {message}\n  {one_line(finding.todo)}"
-
-
-def draw_plain(shown: Table | Tree, style: Style = plain) -> str:
-    """Renders a table or a tree in plain characters, for a file or another program."""
-
-    def cells(line: Iterable[Cell], gap: str) -> str:
-        return gap.join(style(cell.text, cell.color) if cell.color else cell.text for cell in line)
-
-    if isinstance(shown, Tree):
-        return "\n".join(f"{lead}{cells(label, '  ')}" for lead, label in shown.lines())
-    return "\n".join(cells(line, "").rstrip() for line in shown.lines())
 
 
 TFVARS = ("ami_id", "ami_ids", "amis")

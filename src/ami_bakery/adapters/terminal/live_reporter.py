@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.text.sanitize import one_line, printable
-from ami_bakery.core.text.table import Table, clock_time
+from ami_bakery.core.text.table import Table, ansi, clock_time, draw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -108,10 +108,7 @@ class LiveReporter:
         from rich.text import Text
 
         self._print("")
-        for line in table.lines(self._console.width):
-            text = Text.assemble(*((cell.text, cell.color) for cell in line))
-            text.rstrip()
-            self._print(text)
+        self._print(Text.from_ansi(draw(table, ansi, self._console.width)))
         self._print("")
 
     def close(self) -> None:

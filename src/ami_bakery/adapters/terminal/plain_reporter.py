@@ -7,7 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ami_bakery.core.text.sanitize import COLORS, one_line, printable
+from ami_bakery.core.text.sanitize import one_line, printable
+from ami_bakery.core.text.table import ansi, draw, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,8 @@ class PlainReporter:
             self._print(one_line(message))
 
     def warn(self, message: str) -> None:
-        self._print(f"{self._styled('warning:', 'yellow')} {one_line(message)}")
+        style = ansi if self._color else plain
+        self._print(f"{style('warning:', 'yellow')} {one_line(message)}")
 
     def error(self, message: str) -> None:
         self._print(message)
@@ -87,14 +89,10 @@ class PlainReporter:
     def table(self, table: Table) -> None:
         if not self._quiet:
             self._print("")
-            for line in table.lines():
-                self._print("".join(self._styled(cell.text, cell.color) for cell in line).rstrip())
+            self._print(draw(table, ansi if self._color else plain))
 
     def close(self) -> None:
         pass
-
-    def _styled(self, text: str, color: str) -> str:
-        return f"\x1b[{COLORS[color]}m{text}\x1b[0m" if self._color and color else text
 
     def _print(self, text: str) -> None:
         with self._lock:

@@ -17,10 +17,9 @@ from ami_bakery.values import Frozen, field
 if TYPE_CHECKING:
     from ami_bakery.core.ci.annotations import Note
     from ami_bakery.core.config.model import Config
-    from ami_bakery.core.text.table import Table
+    from ami_bakery.core.text.table import Style, Table
     from ami_bakery.core.text.tree import Tree
     from ami_bakery.ports import Ports
-    from ami_bakery.render.text import Style
 
 
 How = Literal["replace", "replace-link", "append", "create"]
@@ -32,7 +31,7 @@ class CommandContext(Frozen):
     """Arguments, streams and services of one run of the program.
 
     after_dashes  words after `--`
-    draw          renders tables and trees: with rich if stdout is a terminal, else as plain text
+    draw          draws tables and trees for stdout
     bakery        (file, bakes): loads the configuration (`file`, or that of --config) and creates the ports. With
                   `bakes`, missing plugins are installed
     one_terminal  whether stdout and stderr are the same terminal
