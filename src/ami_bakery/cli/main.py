@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -15,7 +16,6 @@ from ami_bakery.cli.parser import (
     COMMANDS,
     DONE,
     WRONG_USAGE,
-    columns,
     command_module,
     make_parser,
     parse_arguments,
@@ -299,7 +299,8 @@ def _draw(arguments: argparse.Namespace) -> Callable[[Table | Tree], str]:
     from ami_bakery.core.text.table import ansi, draw, plain
 
     style = ansi if _colored(arguments, sys.stdout) else plain
-    return partial(draw, style=style, width=columns() if sys.stdout.isatty() else None)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return partial(draw, style=style, width=width)
 
 
 def _reporter(arguments: argparse.Namespace, *, debugging: bool) -> Reporter:

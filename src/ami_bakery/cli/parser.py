@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import re
 import sys
 from collections.abc import Collection, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, NoReturn, Protocol, cast
 
 from ami_bakery.core.text.sanitize import one_line
@@ -58,12 +56,11 @@ class Subcommand(Protocol):
 
 def make_parser(program: str = "ami-bakery", *, used: Collection[str] = COMMANDS) -> _Parser:
     """Returns the parser. Only commands in `used` get their arguments, because that imports their modules."""
-    width = columns() - 2
     parser = _Parser(
         prog="ami-bakery",
         description="Bake AWS machine images with Packer, and only when their definition changed.",
         epilog=EPILOG,
-        formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=width),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     _add_common(parser, default=None)
@@ -74,31 +71,12 @@ def make_parser(program: str = "ami-bakery", *, used: Collection[str] = COMMANDS
             prog="bake" if program == "bake" and name == "bake" else f"ami-bakery {name}",
             help=about,
             description=f"{about[0].upper()}{about[1:]}.",
-            formatter_class=partial(argparse.HelpFormatter, width=width),
             epilog="Arguments after `--` are passed to `packer build`." if name in ("bake", "plan") else None,
         )
         if name in used:
             command_module(name).add_arguments(subparser)
             _add_common(subparser, default=argparse.SUPPRESS)
     return parser
-
-
-def columns() -> int:
-    """Returns the width of the terminal, as `shutil.get_terminal_size` does.
-
-    argparse calls shutil for each option. Importing shutil also imports the archive modules: about 3 % of the time of
-    an unchanged image in drop-in mode.
-    """
-    try:
-        named = int(os.environ.get("COLUMNS", ""))
-    except ValueError:
-        named = 0
-    if named > 0:
-        return named
-    try:
-        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
-    except (AttributeError, ValueError, OSError):
-        return 80
 
 
 def command_module(name: str) -> Subcommand:
