@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.text.sanitize import COLORS, one_line
@@ -20,15 +19,14 @@ _NARROWEST = 12
 """The smallest width of the last column."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Frozen):
     """`color` by name; empty for none."""
 
     text: str
-    color: str = ""
+    color: str
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "text", one_line(self.text))
+    def __init__(self, text: str, color: str = "") -> None:
+        super().__init__(text=one_line(text), color=color)
 
 
 class Table(Frozen):
