@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.core.init.toml_text import toml_key, toml_list, toml_string
 from ami_bakery.core.text.sanitize import one_line, safe_json
-from ami_bakery.render.text import FORMAT, Style, plain
+from ami_bakery.core.text.table import Style, plain
+from ami_bakery.render.text import FORMAT
 
 if TYPE_CHECKING:
     from ami_bakery.core.init.proposal import Proposal, ProposedImage, Todo
