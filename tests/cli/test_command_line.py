@@ -274,11 +274,17 @@ def test_completion_offers_regions_and_packer_options(app: Harness) -> None:
         complete_line "ami-bakery plan -- -va"
         complete_line "bake -- -deb"
         complete_line "ami-bakery bake -- -xyz"
+        complete_line "ami-bakery ini"
+        complete_line "ami-bakery sche"
+        complete_line "ami-bakery init --dr"
+        complete_line "ami-bakery init am"
+        complete_line "ami-bakery check --tem"
     """
     run = app.run("-c", script, program="/bin/bash")
-    regions, error, plan, bake, nothing = run.stdout.splitlines()
+    regions, error, plan, bake, nothing, *first_day = run.stdout.splitlines()
     assert regions.split() == ["eu-west-1", "eu-west-2", "eu-west-3"]
     assert error.split() == ["abort", "ask"]
     assert plan.split() == ["-var", "-var-file="]
     assert bake.split() == ["-debug"]
     assert nothing == ""
+    assert [line.strip() for line in first_day] == ["init", "schema", "--dry-run", "ami/", "--template"]

@@ -10,68 +10,13 @@ import sysconfig
 import tarfile
 import venv
 import zipfile
-from collections.abc import Mapping
 from email import message_from_bytes
 from pathlib import Path
 
 import pytest
 
-from tests.documents import ROOT
 from tests.harness import Harness
-
-VERSION = "1.2.3"
-WHEEL, SDIST = f"ami_bakery-{VERSION}-py3-none-any.whl", f"ami_bakery-{VERSION}.tar.gz"
-DIST_INFO, DATA = f"ami_bakery-{VERSION}.dist-info", f"ami_bakery-{VERSION}.data/data"
-AUTHOR = ("-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
-
-
-def run(*command: str | Path, cwd: Path, environment: Mapping[str, str] | None = None, umask: int = -1) -> str:
-    done = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **(environment or {})}, umask=umask, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def tracked(folder: Path, *paths: str) -> set[str]:
-    return set(run("git", "ls-files", *paths, cwd=folder).splitlines())
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with the working tree as one commit, tagged as a release."""
-    if not (ROOT / ".git").exists():
-        pytest.skip("these tests build the files that git tracks, and this is an unpacked sdist")
-    folder = tmp_path_factory.mktemp("origin") / "repository"
-    for name in run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines():
-        if (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
-    run("git", "init", "--quiet", cwd=folder)
-    run("git", "add", ".", cwd=folder)
-    run("git", *AUTHOR, "commit", "--quiet", "--message", "release", cwd=folder)
-    run("git", "tag", f"v{VERSION}", cwd=folder)
-    return folder
-
-
-def build(repository: Path, clone: Path, *, umask: int, **environment: str) -> dict[str, bytes]:
-    """Runs scripts/dist in a clone; returns the content of the created files by name."""
-    run("git", "clone", "--quiet", repository, clone, cwd=repository, umask=umask)
-    (clone / "untracked.txt").write_text("not committed\n")
-    run(clone / "scripts/dist", sys.executable, cwd=clone, environment=environment, umask=umask)
-    return {path.name: path.read_bytes() for path in (clone / "dist").iterdir()}
-
-
-@pytest.fixture(scope="module")
-def packages(repository: Path) -> dict[str, bytes]:
-    return build(repository, repository.parent / "clone", umask=0o022, TZ="UTC", LC_ALL="C.UTF-8")
-
-
-@pytest.fixture(scope="module")
-def wheel(packages: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("wheel") / WHEEL
-    path.write_bytes(packages[WHEEL])
-    return path
+from tests.packaging.building import DATA, DIST_INFO, SDIST, VERSION, WHEEL, build, run, tracked
 
 
 def test_builds_of_two_clones_are_identical(repository: Path, packages: dict[str, bytes], tmp_path: Path) -> None:

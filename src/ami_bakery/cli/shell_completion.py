@@ -45,7 +45,12 @@ def offer_values(parser: argparse.ArgumentParser, environment: Mapping[str, str]
         configured = [region for image in config.images for region in image.regions] if config else []
         return list(dict.fromkeys((*configured, *_aws_regions())))
 
-    completers = {"image": names, "tag": tags, "changed_since": revisions, "region": regions}
+    def folders(prefix: str, **_: object) -> Iterable[str]:
+        from argcomplete.completers import DirectoriesCompleter
+
+        return list(DirectoriesCompleter()(prefix))
+
+    completers = {"image": names, "tag": tags, "changed_since": revisions, "region": regions, "folder": folders}
     for action in parser._actions:
         if action.dest in completers:
             action.completer = completers[action.dest]  # type: ignore[attr-defined]
