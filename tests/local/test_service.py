@@ -175,15 +175,15 @@ def test_unsupported_call_is_refused_and_noted_once(capsys: pytest.CaptureFixtur
     with LocalAws() as local:
         ec2, s3, table = client_of(local), client_of(local, "s3"), client_of(local, "dynamodb")
         for _ in range(2):
-            code, message = refusal(ec2.describe_image_references, ImageIds=["ami-1"])
+            code, message = refusal(ec2.get_image_ancestry, ImageId="ami-1")
             assert code == "UnsupportedOperation"
-            assert "The embedded EC2 does not support ec2:DescribeImageReferences" in message
+            assert "The embedded EC2 does not support ec2:GetImageAncestry" in message
         assert refusal(s3.list_buckets)[0] == "UnsupportedOperation"
         assert refusal(table.list_tables)[0] == "UnsupportedOperation"
         for one in (ec2, s3, table):
             one.close()
     lines = capsys.readouterr().err.splitlines()
-    assert len([line for line in lines if "DescribeImageReferences" in line]) == 1
+    assert len([line for line in lines if "GetImageAncestry" in line]) == 1
     assert len(lines) == 3
 
 

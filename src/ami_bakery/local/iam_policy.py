@@ -88,6 +88,18 @@ _ON_PARAMETERS = {
 }
 """By SSM action: the member that names the parameters that it is authorized on. Other actions have the resource `*`.
 A test compares this table with AWS's reference."""
+_ON_GROUPS = {
+    "CreateAutoScalingGroup": ("autoScalingGroup", "AutoScalingGroupName"),
+    "CreateLaunchConfiguration": ("launchConfiguration", "LaunchConfigurationName"),
+    "CreateOrUpdateTags": ("autoScalingGroup", "Tags.member.1.ResourceId"),
+    "DeleteAutoScalingGroup": ("autoScalingGroup", "AutoScalingGroupName"),
+    "DeleteLaunchConfiguration": ("launchConfiguration", "LaunchConfigurationName"),
+    "DeleteTags": ("autoScalingGroup", "Tags.member.1.ResourceId"),
+    "SetDesiredCapacity": ("autoScalingGroup", "AutoScalingGroupName"),
+    "UpdateAutoScalingGroup": ("autoScalingGroup", "AutoScalingGroupName"),
+}
+"""By Auto Scaling action: the resource type that it is authorized on, and the parameter that names the resource. Other
+actions have the resource `*`. A test compares this table with AWS's reference."""
 RESOLVE = "resolve:ssm:"
 """The prefix of a parameter's name in place of an AMI id."""
 _ALWAYS_ALLOWED = frozenset({"sts:GetCallerIdentity"})
@@ -183,6 +195,12 @@ def calls(
     arn = _Arns(region, account)
     if service == "ssm":
         yield from _ssm_calls(action, parameters, arn)
+        return
+    if service == "autoscaling":
+        kind, member = _ON_GROUPS.get(action, ("", ""))
+        group = arn.scaling(kind, parameters.get(member, "*")) if kind else "*"
+        tags = _request_tags(parameters)
+        yield PolicyRequest(action=f"autoscaling:{action}", resources=(group,), region=region, tags=tags)
         return
     if service == "ec2" and action in _RESOURCES:
         resources = tuple(_resources(action, parameters, arn, names))
@@ -281,6 +299,10 @@ class _Arns:
     def of(self, kind: str, name: str) -> str:
         account = "" if kind in _OF_NO_ACCOUNT else self.account
         return f"arn:aws:ec2:{self.region}:{account}:{kind}/{name}"
+
+    def scaling(self, kind: str, name: str) -> str:
+        """Returns the ARN of a group or launch configuration; the UUID in it is not known before it is created."""
+        return f"arn:aws:autoscaling:{self.region}:{self.account}:{kind}:*:{kind}Name/{name}"
 
     def parameter(self, name: str) -> str:
         """Returns the ARN of a parameter or path without its selector; AWS's public parameters have no account."""

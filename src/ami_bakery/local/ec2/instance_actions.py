@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -132,10 +131,7 @@ class EmbeddedEc2(
             raise EC2ClientError("InvalidKeyPair.NotFound", f"The key pair '{key_name}' does not exist")
         result: Any = super().run_instances()
         for instance in result.result.instances:
-            instance.architecture = image.architecture
-            instance.virtualization_type = image.virtualization_type
             _name_root_device(instance, image.root_device_name)
-            image.record_launch(_aware(instance.launch_time), self.behaviour)
             instance.__class__ = LocalInstance
             instance.behaviour = self.behaviour
             instance.local_address = self.host.launch(instance.id, key_pair.public_key if key_pair else None)
@@ -201,8 +197,3 @@ def _name_root_device(instance: Any, name: str) -> None:
     if name not in devices and "/dev/sda1" in devices:
         devices[name] = devices.pop("/dev/sda1")
     instance.root_device_name = name
-
-
-def _aware(moment: datetime.datetime) -> datetime.datetime:
-    """Returns a time with its zone; moto's times are UTC, but some have no zone."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)

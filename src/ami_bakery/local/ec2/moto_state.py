@@ -7,10 +7,12 @@ another embedded EC2 of the process. The lock also makes moto answer one request
 
 from __future__ import annotations
 
+import datetime
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from moto.autoscaling.models import autoscaling_backends
 from moto.core.model_instances import reset_model_data
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.iam.models import IAMBackend, iam_backends
@@ -28,9 +30,12 @@ from ami_bakery.local.ssm.parameter_store import IMAGE_TYPE, LocalParameters, pu
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ami_bakery.local.ec2.local_launch_templates import LocalLaunchTemplate
+    from moto.ec2.models.instances import Reservation
 
-_DICTIONARIES: tuple[Any, ...] = (ec2_backends, iam_backends, ssm_backends, sts_backends)
+    from ami_bakery.local.ec2.local_launch_templates import LocalLaunchTemplate
+    from ami_bakery.local.local_settings import Behaviour
+
+_DICTIONARIES: tuple[Any, ...] = (autoscaling_backends, ec2_backends, iam_backends, ssm_backends, sts_backends)
 
 
 class LocalBackend(EC2Backend):
@@ -44,6 +49,18 @@ class LocalBackend(EC2Backend):
         self.deregistered: dict[str, LocalAmi] = {}
         self.key_pair_lag = KeyPairLag()
         super().__init__(region_name, account_id)
+
+    def run_instances(self, image_id: str, *arguments: Any, **options: Any) -> Reservation:
+        """Launches instances, also for Auto Scaling; records the launch with the AMI."""
+        state = MotoState.active()
+        resolved = state.resolve_image(image_id, self.account_id, self.region_name) or image_id
+        reservation = super().run_instances(resolved, *arguments, **options)
+        image = state.visible_images(self.account_id, self.region_name).get(resolved)
+        if image is not None:
+            for instance in reservation.instances:
+                instance.architecture, instance.virtualization_type = image.architecture, image.virtualization_type
+                image.record_launch(_aware(instance.launch_time), state.behaviour)
+        return reservation
 
     def deregister_image(self, ami_id: str) -> None:
         self.deregistered[ami_id] = self.amis[ami_id]
@@ -76,7 +93,8 @@ class MotoState:
     _lock: ClassVar[threading.RLock] = threading.RLock()
     _active: ClassVar[MotoState | None] = None
 
-    def __init__(self) -> None:
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.behaviour = behaviour
         self._contents: list[dict[str, Any]] = [{} for _ in _DICTIONARIES]
         self._parameters: dict[tuple[str, str], LocalParameters] = {}
 
@@ -96,6 +114,13 @@ class MotoState:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         MotoState._lock.release()
+
+    @classmethod
+    def active(cls) -> MotoState:
+        """Returns the state that is entered."""
+        if cls._active is None:
+            raise RuntimeError("no state of moto is entered")
+        return cls._active
 
     def clear(self) -> None:
         """Removes everything except the public AMIs."""
@@ -192,3 +217,8 @@ class MotoState:
 
     def _save(self) -> None:
         self._contents = [dict(dictionary.items()) for dictionary in _DICTIONARIES]
+
+
+def _aware(moment: datetime.datetime) -> datetime.datetime:
+    """Returns a time with its zone; moto's times are UTC, but some have no zone."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)

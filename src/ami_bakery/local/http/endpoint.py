@@ -17,8 +17,8 @@ _METADATA_ADDRESSES = frozenset({"168.63.129.16", "100.100.100.200", "192.0.0.19
 _EC2_NETWORK = "fd00:ec2::/32"
 """Link-local services of EC2 over IPv6 (EC2 User Guide, "Access instance metadata")."""
 
-MODELLED = ("ec2", "iam", "ssm", "sts")
-"""The services of the embedded EC2: ssm has public parameters, iam has instance profiles."""
+MODELLED = ("autoscaling", "ec2", "iam", "ssm", "sts")
+"""The services of the embedded EC2: ssm has parameters, iam has instance profiles."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,6 +22,7 @@ from moto.sts.responses import TokenResponse
 from werkzeug.exceptions import HTTPException
 
 from ami_bakery.local import iam_policy
+from ami_bakery.local.autoscaling.group_actions import GroupActions
 from ami_bakery.local.ec2.instance_actions import EmbeddedEc2, InstanceHost
 from ami_bakery.local.ec2.local_images import seed_image
 from ami_bakery.local.ec2.moto_state import MotoState
@@ -100,7 +101,7 @@ class Service:
         self._note = note
         self._noted: set[str] = set()
         self._noted_lock = threading.Lock()
-        self._state = MotoState()
+        self._state = MotoState(self.behaviour)
         self._generation = 0
 
     def reset(self) -> None:
@@ -251,6 +252,10 @@ class Service:
                 ssm.caller = self._state.caller(_access_key(request), account_id)
                 ssm.may_describe_images = self._may(account_id, region, "ec2:DescribeImages", "*")
                 return ssm
+            case "autoscaling":
+                groups = GroupActions()
+                groups.state, groups.behaviour = self._state, self.behaviour
+                return groups
             case "iam":
                 return IamResponse()
             case _:
