@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from ami_bakery.core.audit.trace import Trace
     from ami_bakery.core.config.model import Config
     from ami_bakery.core.definition.stamp import Stamp
     from ami_bakery.core.ec2.ami import Ami
@@ -243,6 +244,7 @@ class BuildRequest(Frozen):
     secrets           values to mask in Packer's output
     withheld          values to mask in Packer's output before a build
     region            the region of the AMI, for templates that read it from the environment
+    traced            called after the build, even a failed one, with what it opened; None: do not trace it
     """
 
     image: str
@@ -261,6 +263,7 @@ class BuildRequest(Frozen):
     hcl2: bool = False
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     withheld: frozenset[str] = field(default=frozenset(), repr=False)
+    traced: Callable[[Trace], None] | None = field(default=None, repr=False, compare=False)
 
 
 class Packer(Protocol):
@@ -268,6 +271,9 @@ class Packer(Protocol):
 
     def warm_up(self, *, plugins: bool) -> None:
         """Looks up the version, and optionally the plugins, in the background. Raises no error."""
+
+    def program(self) -> str:
+        """Returns the absolute path of the program. Raises `PackerError` if Packer is missing."""
 
     def version(self) -> str:
         """Returns the version, such as ``1.6.6``. Raises `PackerError` if Packer is missing or too old."""
@@ -303,6 +309,9 @@ class Packer(Protocol):
         anyway. `made` is called for each created resource as soon as Packer reports it, in a thread that blocks
         Packer, so it must return quickly.
         """
+
+    def check_tracing(self) -> None:
+        """Raises `PackerError` if builds cannot be traced on this machine."""
 
     def interrupt(self) -> None:
         """Interrupts all running builds, so that they clean up. `build` then raises as for a failure."""

@@ -105,7 +105,7 @@ def walks_of(
     left_out: frozenset[str] = frozenset(),
 ) -> tuple[list[FileWalk], list[FileWalk]]:
     """Returns the walks of the paths in bakery.toml, and of those in the template. `left_out`: see `stream`."""
-    outputs = _outputs(tree, image, facts, written)
+    outputs = outputs_of(tree, image, facts, written)
     origins = _declared(tree, image, config_file, left_out)
     declared = [FileWalk(tree, image, config_file, outputs, origin) for origin in origins]
     named = [
@@ -191,25 +191,39 @@ def would_be_input(
     path: str,
     left_out: frozenset[str] = frozenset(),
 ) -> bool:
-    """Whether a file at `path` would be an input. Then writing it changes the digest.
+    """Whether a file at `path` would be an input. Then writing it changes the digest. `left_out`: see `stream`."""
+    return bool(would_be_inputs(tree, image, config_file, facts, [path], left_out))
 
-    Compares real paths, because an input may be a link to `path`. `left_out`: see `stream`.
+
+def would_be_inputs(
+    tree: SourceTree,
+    image: ImageConfig,
+    config_file: str,
+    facts: TemplateFacts,
+    paths: Iterable[str],
+    left_out: frozenset[str] = frozenset(),
+) -> frozenset[str]:
+    """Returns the paths at which a file would be an input. `left_out`: see `stream`.
+
+    Compares real paths, because an input may be a link to one of them.
     """
-    outputs = _outputs(tree, image, facts, ())
-    wanted = real_path(tree, tree.relative(path))
-    if wanted is None:
-        return False
+    wanted = {path: real for path in paths if (real := real_path(tree, tree.relative(path))) is not None}
+    if not wanted:
+        return frozenset()
+    outputs = outputs_of(tree, image, facts, ())
     origins = (*_declared(tree, image, config_file, left_out), *_read_by_packer(image, config_file, facts))
     walks = [FileWalk(tree, image, config_file, outputs, origin) for origin in origins]
     for walk in walks:
         deque(walk, maxlen=0)
-    return any(
-        wanted == real_path(tree, walk.path) or walk.would_yield(wanted) or walk.glob_would_yield(wanted)
-        for walk in walks
+    named = {real_path(tree, walk.path) for walk in walks}
+    return frozenset(
+        path
+        for path, real in wanted.items()
+        if real in named or any(walk.would_yield(real) or walk.glob_would_yield(real) for walk in walks)
     )
 
 
-def _outputs(tree: SourceTree, image: ImageConfig, facts: TemplateFacts, written: Iterable[str]) -> Written:
+def outputs_of(tree: SourceTree, image: ImageConfig, facts: TemplateFacts, written: Iterable[str]) -> Written:
     """Returns the files that the bake itself writes."""
     workdir = image.workdir if image.workdir is not None else template_folder(tree, image.template)
     always = [f"{workdir}/{name}" for name in PACKERS_OUTPUTS]

@@ -27,6 +27,8 @@ from ami_bakery.values import Frozen, field, replace
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
+    from ami_bakery.core.audit.mode import AuditMode
+    from ami_bakery.core.audit.report import AuditReport
     from ami_bakery.core.config.model import Config, ImageConfig
     from ami_bakery.core.definition.manifest import Entry
     from ami_bakery.core.definition.stamp import Stamps
@@ -72,7 +74,9 @@ class Resolver(Frozen):
     """Resolves the images of one configuration. Each source AMI is looked up once.
 
     regions  those of `--region`; empty: those of each image
+    audit    overrides the key `audit` of every image
     is_past  whether the files come from a git revision, which other programs cannot read
+    audits   receives the report of each audited build, by image
     bases    the source AMIs that were looked up
     """
 
@@ -80,7 +84,9 @@ class Resolver(Frozen):
     config: Config
     arguments: PackerArguments = field(default_factory=PackerArguments)
     regions: tuple[str, ...] = ()
+    audit: AuditMode | None = None
     is_past: bool = False
+    audits: dict[str, AuditReport] = field(default_factory=dict)
     bases: BaseResults = field(default_factory=BaseResults)
 
     def image(self, name: str) -> ImageConfig:
@@ -92,6 +98,7 @@ class Resolver(Frozen):
             variables=tuple(sorted({**dict(image.variables), **dict(self.arguments.variables)}.items())),
             only=self.arguments.only or image.only,
             except_=self.arguments.except_ or image.except_,
+            audit=self.audit or image.audit,
         )
 
     def settings(self, image: ImageConfig) -> TemplateSettings:

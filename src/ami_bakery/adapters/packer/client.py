@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import signal
@@ -39,6 +40,9 @@ from ami_bakery.errors import PackerError
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from ami_bakery.adapters.packer.tracing import Strace, Tracer
     from ami_bakery.core.packer.build_progress import CreatedResource
     from ami_bakery.ports import BuildRequest, Reporter
     from ami_bakery.template.facts import Plugin, TemplateFacts
@@ -116,6 +120,9 @@ class HashicorpPacker:
                 if self._listed is None:
                     self._listed = self._parse_list(self._run("plugins", "installed"))
 
+    def program(self) -> str:
+        return self._executable()
+
     def version(self) -> str:
         with self._lock:
             if self._version is None:
@@ -135,31 +142,52 @@ class HashicorpPacker:
 
         environment = {**self._environment, "AWS_DEFAULT_REGION": request.region, "AWS_REGION": request.region}
         masker = Masker(request.secrets)
-        with Log(request.image) as log, private_variables(request) as private:
+        with Log(request.image) as log, private_variables(request) as private, self._tracing(request) as tracer:
             reporter.step(request.image, f"building with Packer {self.version()}")
+            command = (self._executable(), "build", *build_options(request, private), request.template)
             run = Run(
                 image=request.image,
-                arguments=(self._executable(), "build", *build_options(request, private), request.template),
+                arguments=tracer.wrap(command) if tracer else command,
                 workdir=request.workdir,
                 environment=environment,
                 masker=masker,
-                private_files=(private,) if private else (),
+                private_files=(*((private,) if private else ()), *((tracer.path,) if tracer else ())),
                 kill_seconds=self._kill_seconds,
                 log=log,
                 reader=ArtifactReader(),
                 progress=ProgressReader(tell=made),
+                started=tracer.attach if tracer else None,
             )
             status = (
                 run_interactive(run, self._terminal, reporter, self._running)
                 if request.debug
                 else run_detached(run, reporter, self._running)
             )
+            if tracer and request.traced is not None:
+                request.traced(tracer.collect())
             if status != 0:
                 raise self._build_error(request, status, run)
         tolerated = (
             replace(one, step=masker.mask(one.step), error=masker.mask(one.error)) for one in run.progress.tolerated
         )
         return Built(artifacts=run.reader.found(), tolerated=tuple(tolerated))
+
+    def check_tracing(self) -> None:
+        self._strace.command()
+
+    def _tracing(self, request: BuildRequest) -> AbstractContextManager[Tracer | None]:
+        if request.traced is None:
+            return contextlib.nullcontext()
+        from ami_bakery.adapters.packer.tracing import repositories_of, tracing
+
+        repositories = repositories_of((self._repository, request.workdir), self._environment.get("HOME", ""))
+        return tracing(self._strace.command(), request.workdir, repositories)
+
+    @functools.cached_property
+    def _strace(self) -> Strace:
+        from ami_bakery.adapters.packer.tracing import Strace
+
+        return Strace(self._environment, self._repository)
 
     def interrupt(self) -> None:
         self._running.interrupt()

@@ -38,7 +38,8 @@ _OUTPUT_SECONDS = 10.0
 class Run(Frozen):
     """One run of Packer: its command line and the readers of its output.
 
-    private_files  contain sensitive variables; the watchdog removes them if ami-bakery is killed
+    private_files  contain sensitive variables or a trace; the watchdog removes them if ami-bakery is killed
+    started        called with the process id of Packer
     kill_seconds   how long Packer may clean up after SIGTERM
     """
 
@@ -52,6 +53,7 @@ class Run(Frozen):
     log: Log
     reader: ArtifactReader
     progress: ProgressReader
+    started: Callable[[int], None] | None = None
 
 
 class RunningProcesses:
@@ -145,6 +147,8 @@ def _run(
                 os.close(writing)
             watching.watch(process.pid, own_group=not in_foreground)
             listener.start()
+            if run.started is not None:
+                run.started(process.pid)
             with running.of(process, run):
                 status = _wait(process, run, reporter, running, own_group=not in_foreground)
         listener.join(timeout=_OUTPUT_SECONDS)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ami_bakery.core.config.model import BaseFilter, BaseId, BaseImage, BaseParameter, BaseSource, ImageTest, KmsKeys
 from ami_bakery.core.ec2.ami import DIGEST_TAG, OUR_TAGS
 from ami_bakery.core.text.suggestions import nearest, nearest_always
 from ami_bakery.values import Frozen
+
+if TYPE_CHECKING:
+    from ami_bakery.core.audit.mode import AuditMode
 
 
 class InvalidValue(Exception):
@@ -112,6 +115,12 @@ def _one_of(known: Iterable[str]) -> Callable[[Any], str]:
         return text
 
     return parse
+
+
+def _audit(value: Any) -> AuditMode:
+    from ami_bakery.core.audit.mode import AuditMode
+
+    return AuditMode(_one_of(("warn", "strict"))(value))
 
 
 def _ignore_pattern(value: Any) -> str:
@@ -464,6 +473,14 @@ KEYS: tuple[Key, ...] = (
         type="path, or table",
         about="A Packer template that tests each new AMI before it counts. Not in the digest: a changed test tests the "
         "existing AMI again.",
+    ),
+    Key(
+        name="audit",
+        field="audit",
+        parse=_audit,
+        type="`warn` or `strict`",
+        about="Audit each build: find files that it reads and that are not in the digest. `warn`: report them. "
+        "`strict`: also refuse the digest to the AMI. Needs `strace`. Default: no audit.",
     ),
 )
 

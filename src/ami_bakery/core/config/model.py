@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.values import Frozen, field
+
+if TYPE_CHECKING:
+    from ami_bakery.core.audit.mode import AuditMode
 
 DEFAULT_FROM_VARIABLE = "source_ami"
 
@@ -119,6 +122,7 @@ class ImageConfig(Frozen):
     salt: str = ""
     digest_exclude: tuple[str, ...] = ()
     test: ImageTest | None = None
+    audit: AuditMode | None = None
     scheme: Scheme = Scheme.SHA256
     section: str = ""
     lines: Mapping[KeyPath, int] = field(default_factory=dict, repr=False, compare=False)

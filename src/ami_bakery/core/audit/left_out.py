@@ -1,0 +1,143 @@
+"""The paths that an audit leaves out: one table for the code and for docs/reference/audit.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ami_bakery.core.audit.trace import Access, How
+from ami_bakery.values import Frozen
+
+
+class LeftOut(Frozen):
+    """Paths outside the repository that an audit leaves out.
+
+    folders    files, and folders with all that is in them; `~` is the home folder
+    variables  environment variables whose values are such paths, separated by colons
+    """
+
+    name: str
+    folders: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    about: str
+
+
+RULES: tuple[LeftOut, ...] = (
+    LeftOut(
+        name="System folders",
+        folders=(
+            *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/nix", "/opt", "/proc", "/run"),
+            *("/sbin", "/snap", "/sys", "/usr", "/var"),
+        ),
+        about="Programs, libraries, certificates, the settings of the machine, `/proc`.",
+    ),
+    LeftOut(
+        name="Time zones and locales",
+        variables=("TZDIR", "LOCPATH"),
+        about="Others are in the system folders.",
+    ),
+    LeftOut(
+        name="Temporary files",
+        folders=("/tmp", "/var/tmp"),  # noqa: S108
+        variables=("TMPDIR",),
+        about="Also files there that existed before the build.",
+    ),
+    LeftOut(
+        name="Packer",
+        folders=("~/.packer.d", "~/.packerconfig", "~/.config/packer", "~/.cache/packer"),
+        variables=("PACKER_PLUGIN_PATH", "PACKER_CONFIG", "PACKER_CONFIG_DIR", "PACKER_HOME_DIR", "PACKER_CACHE_DIR"),
+        about="Its settings, caches and plugins. The digest has the versions and checksums of the plugins.",
+    ),
+    LeftOut(
+        name="SSH and GnuPG",
+        folders=("~/.ssh", "~/.gnupg"),
+        variables=("SSH_AUTH_SOCK",),
+        about="Keys, agents, known hosts and the user's settings.",
+    ),
+    LeftOut(
+        name="AWS",
+        folders=("~/.aws",),
+        variables=(
+            *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CA_BUNDLE"),
+            *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+        ),
+        about="Credentials, profiles and certificates.",
+    ),
+    LeftOut(
+        name="The user's settings of git",
+        folders=("~/.gitconfig", "~/.git-credentials", "~/.config/git"),
+        variables=("GIT_CONFIG_GLOBAL",),
+        about="A clone on another machine has others.",
+    ),
+    LeftOut(
+        name="Caches",
+        folders=("~/.cache", "~/.ansible/tmp", "~/.ansible/cp", "~/.ansible_async"),
+        variables=("XDG_CACHE_HOME",),
+        about="Files that tools create again if they are missing.",
+    ),
+)
+PROGRAMS = LeftOut(
+    name="Installed programs",
+    variables=("PATH",),
+    about="The folders of `PATH`, and the libraries of their programs: for `/p/bin`, all of `/p`, unless `/p` is the "
+    "home folder or has the repository in it.",
+)
+BELOW_REPOSITORY: tuple[tuple[str, str], ...] = (
+    ("`.git`", "What `git` itself reads there. Other programs that read it are findings."),
+    ("Outputs", "Files that the build writes: `ami-bakery inputs` does not list them either."),
+    ("Compiled Python", "`__pycache__/x.cpython-311.pyc` counts as `x.py`, from which Python made it."),
+    ("Credentials", "Key and password files that the template names. The digest leaves them out, too."),
+)
+"""The only files below the repository that an audit leaves out."""
+_PROGRAM_FOLDERS = frozenset({"bin", "sbin", "libexec", "shims", "Scripts"})
+
+
+class Exclusions:
+    """Decides whether a path outside the repository is left out.
+
+    packer  the path of the program
+    """
+
+    def __init__(self, environment: Mapping[str, str], repositories: Sequence[str], packer: str) -> None:
+        self._home = environment.get("HOME", "").rstrip("/")
+        self._repositories = tuple(repositories)
+        variables = [name for rule in RULES for name in rule.variables]
+        named = [path for name in variables for path in environment.get(name, "").split(":")]
+        fixed = [self._expanded(path) for rule in RULES for path in rule.folders]
+        installed = [self._installation(folder) for folder in environment.get("PATH", "").split(":")]
+        folders = (*fixed, *named, *installed, packer)
+        self._folders = {folder.rstrip("/") for folder in folders if self._is_usable(folder)}
+
+    def add_programs(self, accesses: Sequence[Access]) -> None:
+        """Leaves out the installations of installed programs whose folders on PATH only have links to them."""
+        for access in accesses:
+            if access.how is How.RAN and self.holds(access.named) and not self.holds(access.path):
+                folder = self._installation(access.path.rpartition("/")[0])
+                if self._is_usable(folder) and not self._is_in_repository(access.path):
+                    self._folders.add(folder)
+
+    def holds(self, path: str) -> bool:
+        return any(folder in self._folders for folder in _levels(path))
+
+    def _expanded(self, path: str) -> str:
+        if not path.startswith("~"):
+            return path
+        return self._home + path[1:] if self._home else ""
+
+    def _installation(self, folder: str) -> str:
+        """Returns the folder of an installation: that of `/p/bin` is `/p`."""
+        above, _, name = folder.rstrip("/").rpartition("/")
+        return above if name in _PROGRAM_FOLDERS and self._is_usable(above) else folder
+
+    def _is_usable(self, folder: str) -> bool:
+        folder = folder.rstrip("/")
+        is_too_much = folder == self._home or any(f"{path}/".startswith(f"{folder}/") for path in self._repositories)
+        return folder.startswith("/") and not is_too_much
+
+    def _is_in_repository(self, path: str) -> bool:
+        return any(path.startswith(f"{folder.rstrip('/')}/") for folder in self._repositories)
+
+
+def _levels(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
