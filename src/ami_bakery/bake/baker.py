@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from ami_bakery.bake.build_audit import BuildAudit
 from ami_bakery.bake.resource_tagger import ResourceTagger
 from ami_bakery.cleanup.post_build import PostBuildCleanup
 from ami_bakery.core.check.finding import built_elsewhere
@@ -64,6 +65,7 @@ class Baker:
         self.run = run
         self.record = record
         self.stamps = stamps
+        self.audit = BuildAudit(resolver, planned.definition)
 
     def build(self) -> dict[str, Ami]:
         """Runs Packer. Returns its AMIs by region: available, verified, and without the digest."""
@@ -74,6 +76,7 @@ class Baker:
         check_build_can_succeed(self.resolver, self.planned)
         self._check_account(facts)
         self._check_bases()
+        self.audit.check()
         # Read before Packer runs: files that Packer writes into the tree do not make the definition dirty.
         self.commit = commit_of(self.resolver, self.definition)
         built = self._run_packer(facts)
@@ -83,6 +86,7 @@ class Baker:
             amis = self._verify(ids)
             self._check_provisioners(built.tolerated, facts, amis)
             self._check_inputs(amis)
+            self._check_audit(facts, amis)
         except AwsError as error:
             # EC2 does not respond, so nothing is known about these AMIs except that they exist.
             listed = ", ".join(f"{ami_id} of {region}" for region, ami_id in ids.items())
@@ -94,7 +98,7 @@ class Baker:
         def region_of(builder: str) -> str:
             return facts.region_of(builder) or self.planned.plan.regions[0]
 
-        request = build_request(self.resolver, self.planned, facts)
+        request = self.audit.traced(build_request(self.resolver, self.planned, facts))
         try:
             with ResourceTagger(self.ports, self.image.name, self.run, region_of, self.record) as tagger:
                 built = self.ports.packer.build(request, self.ports.reporter, tagger.created)
@@ -293,6 +297,13 @@ class Baker:
             return True  # pinned: the template uses the variable that it gets
         again = self.resolver.without_cache().define(self.image, {})
         return {ami for _, ami in again.base} == expected
+
+    def _check_audit(self, facts: TemplateFacts, amis: Mapping[str, Ami]) -> None:
+        """Rejects AMIs whose build read files that are not in the digest, if the audit is strict."""
+        self.audit.report(facts)
+        refusal = self.audit.refusal()
+        if refusal is not None:
+            self._reject({region: ami.id for region, ami in amis.items()}, *refusal)
 
     def _check_inputs(self, amis: Mapping[str, Ami]) -> None:
         """Hashes the inputs again. If one changed while Packer ran, the AMI may contain either version.

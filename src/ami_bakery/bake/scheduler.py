@@ -248,6 +248,7 @@ class _Run:
             kept=done.kept,
             seconds=ports.clock.monotonic() - started,
             error=_merge_failures(planned.plan.image, done.failures),
+            audit=self.resolver.audits.get(planned.plan.image),
         )
 
     def _carry_out(self, planned: Planned, known: Mapping[str, Ami | None], slot: BuildSlot) -> _PlanResult:

@@ -153,12 +153,21 @@ def parse_arguments(parser: argparse.ArgumentParser, before: list[str], after: t
     )
     if misplaced is not None:
         used.error(f"{misplaced} goes after the command, as in `ami-bakery {command} {misplaced}`")
-    arguments, unknown = parser.parse_known_args(before)
+    arguments, unknown = parser.parse_known_args(_with_audit_mode(before))
     if unknown:
         _subparser(parser, arguments.command).refuse(unknown)
     if after and arguments.command not in TAKE_DASHES:
         _subparser(parser, arguments.command).error("takes no arguments after `--`")
     return arguments
+
+
+def _with_audit_mode(words: Sequence[str]) -> list[str]:
+    """Adds the default value to `--audit`: the next word is an image, unless it is a mode."""
+    following = (*words[1:], "")
+    return [
+        "--audit=warn" if word == "--audit" and after not in ("warn", "strict") else word
+        for word, after in zip(words, following, strict=True)
+    ]
 
 
 _GLOBAL_WITH_VALUE = frozenset({"-C", "--config", "--color", "--ci"})

@@ -121,6 +121,10 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
     }
     if outcome.error is not None:
         rendered["error"] = f"{outcome.error}\n{outcome.error.todo}"
+    if outcome.audit is not None:
+        from ami_bakery.render.audit import audit_json
+
+        rendered["audit"] = audit_json(outcome.audit)
     return rendered
 
 

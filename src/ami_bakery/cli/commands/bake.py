@@ -31,6 +31,7 @@ from ami_bakery.render.text import (
 )
 
 if TYPE_CHECKING:
+    from ami_bakery.core.ci.annotations import Note
     from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.core.plan.outcome import Outcome
     from ami_bakery.define.resolver import Resolver
@@ -81,6 +82,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print only the AMI id of the image's first region; requires one image",
     )
+    parser.add_argument(
+        "--audit",
+        choices=("warn", "strict"),
+        help="report files that a build reads and that are not in the digest; with =strict, the AMI does not get the "
+        "digest then (without a value: warn; needs strace)",
+    )
     add_output(parser, "the ids", _FORMATS)
 
 
@@ -116,6 +123,9 @@ def run(context: CommandContext) -> int:
                 ports.reporter.error(f"{outcome.image}: {error_text(outcome.error, context.error_style)}")
             elif not several or outcome.result is not Result.REUSED:
                 ports.reporter.note(outcome_note(outcome, ids=ids_in_notes))
+            if context.arguments.audit and outcome.audit is None and outcome.error is None:
+                todo = f"`ami-bakery audit {outcome.image}` audits it without AWS."
+                ports.reporter.note(f"{outcome.image}: not built, so not audited. {todo}")
     by_name = {outcome.image: outcome for outcome in outcomes}
     # For a single image, the table is useful only with several regions, or if a failed bake has AMIs.
     if len(outcomes) > 1 or any(
@@ -130,7 +140,7 @@ def run(context: CommandContext) -> int:
         context.answer(document([outcome_json(outcome) for outcome in asked]))
     elif text := outcome_id(asked) if context.arguments.id else outcome_text(asked):
         context.answer(text)
-    _annotate_ci(context, [by_name[name] for name in with_parents(config, names)])
+    _annotate_ci(context, resolver, [by_name[name] for name in with_parents(config, names)])
     # Write the files last, so that the ids are printed even if writing fails.
     for outcome in asked:
         _write_drop_in_answer(context, config.image(outcome.image), outcome)
@@ -184,7 +194,21 @@ def _check_names(resolver: Resolver, output: OutputFile, names: Sequence[str]) -
                     )
 
 
-def _annotate_ci(context: CommandContext, outcomes: Sequence[Outcome]) -> None:
+def _audit_notes(resolver: Resolver, outcomes: Sequence[Outcome]) -> list[Note]:
+    from ami_bakery.core.audit.mode import AuditMode
+    from ami_bakery.core.check.audit_findings import audit_findings
+    from ami_bakery.core.ci.annotations import finding_note
+
+    notes = []
+    for outcome in outcomes:
+        if outcome.audit is not None:
+            image = resolver.image(outcome.image)
+            found = audit_findings(outcome.audit, image, resolver.config.file, image.audit or AuditMode.WARN)
+            notes += [finding_note([outcome.image], finding) for finding in found]
+    return notes
+
+
+def _annotate_ci(context: CommandContext, resolver: Resolver, outcomes: Sequence[Outcome]) -> None:
     if context.annotate is None:
         return
     from ami_bakery.core.ci.annotations import error_notes
@@ -192,6 +216,7 @@ def _annotate_ci(context: CommandContext, outcomes: Sequence[Outcome]) -> None:
 
     errors = [(outcome.image, outcome.error) for outcome in outcomes if outcome.error is not None]
     notes = [note for image, error in errors for note in error_notes(error, image)]
+    notes += _audit_notes(resolver, outcomes)
     context.annotate(notes, outcomes_markdown(outcomes))
 
 

@@ -15,6 +15,7 @@ from ami_bakery.errors import OutputError, UsageError
 from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
+    from ami_bakery.core.audit.mode import AuditMode
     from ami_bakery.core.ci.annotations import Note
     from ami_bakery.core.config.model import Config
     from ami_bakery.core.text.table import Style, Table
@@ -91,11 +92,22 @@ class CommandContext(Frozen):
             raise UsageError("reading --template", f"--template cannot be combined with {given[0]}", "Use one of them.")
 
     def resolver(self) -> Resolver:
-        config, ports = self.bakery(None, self.arguments.command == "bake")
+        config, ports = self.bakery(None, self.arguments.command in ("bake", "audit"))
         regions = tuple(dict.fromkeys(getattr(self.arguments, "region", None) or ()))
         return Resolver(
-            ports=ports, config=config, arguments=parse_packer_arguments(self.after_dashes), regions=regions
+            ports=ports,
+            config=config,
+            arguments=parse_packer_arguments(self.after_dashes),
+            regions=regions,
+            audit=self._audit_mode,
         )
+
+    @property
+    def _audit_mode(self) -> AuditMode | None:
+        from ami_bakery.core.audit.mode import AuditMode
+
+        named = getattr(self.arguments, "audit", None)
+        return AuditMode(named) if named else None
 
     def selected(self, resolver: Resolver) -> tuple[str, ...]:
         """Returns the names of the selected images, in the order of the file; all by default.

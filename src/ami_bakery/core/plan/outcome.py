@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
+    from ami_bakery.core.audit.report import AuditReport
     from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.plan.desired_state import Step
     from ami_bakery.core.plan.plan import ImagePlan
@@ -35,6 +36,7 @@ class Outcome(Frozen):
     amis   by region, in the order of the image's regions; if the image failed, those that are finished
     kept   the steps that changed tags and permissions
     error  None unless the image failed
+    audit  None if it was not built, or not audited
     """
 
     plan: ImagePlan
@@ -43,6 +45,7 @@ class Outcome(Frozen):
     kept: tuple[Step, ...] = ()
     seconds: float = 0.0
     error: BakeryError | None = None
+    audit: AuditReport | None = None
 
     @property
     def image(self) -> str:
