@@ -12,6 +12,7 @@ SOURCE = Path(ami_bakery.__file__).parent
 SHARED_MODULE_NAMES = {
     "client": "adapters of programs: git and Packer",
     "digest": "the command, and the digest that it prints",
+    "audit": "the command, and the text of its answer",
     "errors": "the program's errors, and AWS's errors translated into them",
     "images": "the command, and the text of its answer",
     "inputs": "the command, and the inputs that it lists",

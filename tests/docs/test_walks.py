@@ -80,12 +80,33 @@ def commit(harness: Harness) -> None:
         subprocess.run(["git", *words], cwd=harness.folder, env=harness.environment, check=True)
 
 
+AUDITED = """\
+version = 1
+
+[images.app]
+template = "images/app/app.json"
+inputs = ["images/app"]
+workdir = "."
+"""
+
+
+def _audited_image(harness: Harness) -> None:
+    """An image whose local command runs a program that reads a file that no word names."""
+    template = json_template()
+    template["provisioners"] = [{"type": "shell-local", "command": "python3 images/app/render.py > /dev/null"}]
+    harness.write("images/app/app.json", template)
+    harness.write("images/app/render.py", "print(open('/'.join(['common', 'motd'])).read())\n")
+    harness.write("common/motd", "Welcome\n")
+    harness.write("bakery.toml", AUDITED)
+
+
 def _empty_folder(harness: Harness) -> None:
     """Only sets the author of git's commits."""
     harness.environment |= _AUTHOR
 
 
 FOLDERS: dict[str, Callable[[Harness], None]] = {
+    "audited image": _audited_image,
     "base and app": _base_and_app,
     "empty folder": _empty_folder,
     "sample app": _sample_app,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.audit.comparison import AuditKind, AuditReport
 from ami_bakery.core.audit.mode import AuditMode
-from ami_bakery.core.audit.report import AuditKind, AuditReport
 from ami_bakery.core.check.audit_findings import audit_findings, how_to_complete, list_missed
 from ami_bakery.core.check.finding import Level
 from ami_bakery.define.audited import audit_report

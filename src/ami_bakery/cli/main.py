@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ami_bakery.adapters.ci import CiLog
     from ami_bakery.cli.commands.context import CommandContext, How
     from ami_bakery.core.config.model import Config
+    from ami_bakery.core.ec2.stand_in import StandIn
     from ami_bakery.core.text.table import Table
     from ami_bakery.core.text.tree import Tree
     from ami_bakery.ports import Ports, Reporter
@@ -82,7 +83,8 @@ def _run(program: str, argv: list[str]) -> int:
         TerminalPrompter(sys.stdin if _has_a_viewer(sys.stderr) else None, sys.stderr) as prompter,
         contextlib.ExitStack() as stack,
     ):
-        outcome.status = command_module(arguments.command).run(_command_context(arguments, after, prompter, stack, ci))
+        context = _command_context(arguments, before, after, prompter, stack, ci)
+        outcome.status = command_module(arguments.command).run(context)
     _leave_streams()
     if outcome.at_once:
         # Python would wait for the threads that read Packer's output.
@@ -196,6 +198,7 @@ def _report_bug() -> None:
 
 def _command_context(
     arguments: argparse.Namespace,
+    before_dashes: Sequence[str],
     after_dashes: tuple[str, ...],
     prompter: TerminalPrompter,
     stack: contextlib.ExitStack,
@@ -254,6 +257,16 @@ def _command_context(
         settings = LocalSettings(policy=read_policy(policy) if policy is not None else "")
         return run_local(command, environment=environment, settings=settings, stderr=sys.stderr)
 
+    def rerun_in_local_ec2(option: str) -> int:
+        behind = ("--", *after_dashes) if after_dashes else ()
+        program = (sys.executable, "-P", "-m", "ami_bakery")
+        return run_in_local_ec2([*program, *before_dashes, option, *behind], None)
+
+    def add_local_ami(ami: StandIn) -> str:
+        from ami_bakery.local.control import Control
+
+        return Control(environment["AMI_BAKERY_LOCAL_URL"]).add_image(ami.region, ami.members())
+
     return CommandContext(
         arguments=arguments,
         after_dashes=after_dashes,
@@ -268,6 +281,8 @@ def _command_context(
         note=lambda text: None if arguments.quiet else _print_error(text),
         write_file=write_file,
         run_local=run_in_local_ec2,
+        rerun_in_local=rerun_in_local_ec2,
+        add_local_ami=add_local_ami,
         annotate=partial(ci.report, arguments.command) if ci is not None else None,
     )
 

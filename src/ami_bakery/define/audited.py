@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.audit.comparison import AuditReport, Coverage, compare_with_digest
 from ami_bakery.core.audit.left_out import Exclusions
 from ami_bakery.core.audit.link_resolver import LinkResolver
-from ami_bakery.core.audit.report import AuditReport, Coverage, compare
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.definition.manifest import EntryKind
 from ami_bakery.core.text.masking import Masker
@@ -37,7 +37,7 @@ def audit_report(
         inventory = drop_in_inputs(resolver.ports.tree, image)
     coverage = _coverage(resolver, image, facts, inventory or resolver.inventory(image, facts))
     exclusions = Exclusions(resolver.ports.environment, trace.repositories, resolver.ports.packer.program())
-    return _masked(compare(trace, coverage, exclusions), facts)
+    return _masked(compare_with_digest(trace, coverage, exclusions), facts)
 
 
 def _coverage(resolver: Resolver, image: ImageConfig, facts: TemplateFacts, inventory: Inventory) -> Coverage:

@@ -27,8 +27,8 @@ from ami_bakery.values import Frozen, field, replace
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
+    from ami_bakery.core.audit.comparison import AuditReport
     from ami_bakery.core.audit.mode import AuditMode
-    from ami_bakery.core.audit.report import AuditReport
     from ami_bakery.core.config.model import Config, ImageConfig
     from ami_bakery.core.definition.manifest import Entry
     from ami_bakery.core.definition.stamp import Stamps

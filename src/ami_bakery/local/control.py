@@ -101,6 +101,12 @@ class Control:
         made = json.loads(self._request("POST", "/images", json.dumps(asked).encode()))["ids"]
         return dict(zip(images, made, strict=True))
 
+    def add_image(self, region: str, image: Mapping[str, str | Mapping[str, str]]) -> str:
+        """Adds an available AMI, with the members of `SeedImage`; returns its id. Raises ValueError."""
+        asked = {"region": region, "images": [dict(image)]}
+        made: list[str] = json.loads(self._request("POST", "/images", json.dumps(asked).encode()))["ids"]
+        return made[0]
+
     def enforce(self, policy: Mapping[str, Any] | None) -> None:
         """Sets the IAM policy of the first account; None allows everything.
 

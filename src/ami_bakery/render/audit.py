@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
-from ami_bakery.core.audit.report import AuditFinding, AuditKind, AuditReport
+from ami_bakery.core.audit.comparison import AuditFinding, AuditKind, AuditReport
 
 
 def audit_json(report: AuditReport) -> dict[str, Any]:

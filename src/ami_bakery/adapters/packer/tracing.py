@@ -36,6 +36,7 @@ _OPTIONS = (
     "trace=" + ",".join(f"?{name}" for name in TRACED_CALLS),
 )
 _ATTACH_SECONDS = 2.0
+_PLUGIN_SECONDS = 0.5
 _END_SECONDS = 5.0
 """How long to wait for processes that outlive Packer."""
 _POLL_SECONDS = 0.005
@@ -102,7 +103,7 @@ class Tracer:
 
     def wrap(self, arguments: tuple[str, ...]) -> tuple[str, ...]:
         """Returns the command line that runs a program under strace."""
-        return (*self._command, "-DDD", "-o", self.path, *arguments)
+        return (*self._command, *_output_options(self.path), *arguments)
 
     def attach(self, pid: int) -> None:
         """Waits until strace traces the process."""
@@ -117,12 +118,25 @@ class Tracer:
             time.sleep(_POLL_SECONDS)
 
     def collect(self) -> Trace:
-        """Returns what was traced, after Packer has ended."""
+        """Returns what was traced, after Packer has ended.
+
+        Waits for child processes that outlive it, but not for its plugins, which end later.
+        """
+        has_ended = self._wait(_PLUGIN_SECONDS)
+        trace = self._read()
+        if trace.running and not has_ended:
+            self._wait(_END_SECONDS)
+            trace = self._read()
         if self._tracer >= 0:
-            # strace ends when all traced processes have ended.
-            select.select([self._tracer], [], [], _END_SECONDS)
             os.close(self._tracer)
             self._tracer = -1
+        return trace
+
+    def _wait(self, seconds: float) -> bool:
+        """Waits until strace has ended, which it does after all traced processes. Returns False after a time-out."""
+        return self._tracer >= 0 and bool(select.select([self._tracer], [], [], seconds)[0])
+
+    def _read(self) -> Trace:
         with_system = any(is_within(root, folder) for root in self._repositories for folder in _SYSTEM_FOLDERS)
         with open(self.path, encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
             return replay(
@@ -132,6 +146,15 @@ class Tracer:
                 read_link=read_link,
                 existed=existed_in(self._before, self._repositories),
             )
+
+
+def _output_options(path: str) -> tuple[str, ...]:
+    return ("-DDD", "-o", path)
+
+
+def strace_options(path: str) -> tuple[str, ...]:
+    """Returns the options of strace, for the documents."""
+    return (*_OPTIONS, *_output_options(path))
 
 
 @contextlib.contextmanager

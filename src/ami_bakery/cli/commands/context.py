@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.audit.mode import AuditMode
     from ami_bakery.core.ci.annotations import Note
     from ami_bakery.core.config.model import Config
+    from ami_bakery.core.ec2.stand_in import StandIn
     from ami_bakery.core.text.table import Style, Table
     from ami_bakery.core.text.tree import Tree
     from ami_bakery.ports import Ports
@@ -39,6 +40,8 @@ class CommandContext(Frozen):
     note          prints to stderr, except with --quiet
     write_file    (path, text, advice for a failure, mode): writes the whole file or nothing
     run_local     (command, IAM policy file): runs a command against the embedded EC2; returns its exit status
+    rerun_in_local  (options): runs this command again in an embedded EC2, with these options; returns its exit status
+    add_local_ami   adds an AMI to the embedded EC2 that this process runs in; returns its id
     annotate      (notes, Markdown): shows them in the CI; None if the CI is not supported
     """
 
@@ -55,6 +58,8 @@ class CommandContext(Frozen):
     note: Callable[[str], None]
     write_file: Callable[[str, str, str, How], None]
     run_local: Callable[[Sequence[str], str | None], int]
+    rerun_in_local: Callable[[str], int]
+    add_local_ami: Callable[[StandIn], str]
     annotate: Callable[[Sequence[Note], str], None] | None
 
     def answer(self, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ami_bakery.core.audit.trace import Access, How
+from ami_bakery.core.audit.trace import Access, AccessKind
 from ami_bakery.values import Frozen
 
 
@@ -110,7 +110,7 @@ class Exclusions:
     def add_programs(self, accesses: Sequence[Access]) -> None:
         """Leaves out the installations of installed programs whose folders on PATH only have links to them."""
         for access in accesses:
-            if access.how is How.RAN and self.holds(access.named) and not self.holds(access.path):
+            if access.how is AccessKind.RAN and self.holds(access.named) and not self.holds(access.path):
                 folder = self._installation(access.path.rpartition("/")[0])
                 if self._is_usable(folder) and not self._is_in_repository(access.path):
                     self._folders.add(folder)

@@ -5,10 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 
-from ami_bakery.core.audit.changes import Changes
+from ami_bakery.core.audit.file_changes import FileChanges
 from ami_bakery.core.audit.link_resolver import LinkResolver, Resolved
-from ami_bakery.core.audit.strace_lines import Call, End, Event, Takeover, folder_of, text_of
-from ami_bakery.core.audit.trace import Access, Contact, How, Trace, is_of_packer
+from ami_bakery.core.audit.strace_lines import (
+    Event,
+    ProcessEnd,
+    ProcessTakeover,
+    SystemCall,
+    descriptor_path,
+    quoted_text,
+)
+from ami_bakery.core.audit.trace import Access, AccessKind, Contact, Trace, is_of_packer
 
 _BIRTHS = frozenset({"clone", "clone3", "fork", "vfork"})
 _FIRST, _AT_FIRST = ((None, 0),), ((0, 1),)
@@ -82,7 +89,7 @@ def replay(
     read_link  see `LinkResolver`
     existed    whether a path existed before the build; True if that is unknown
     """
-    replayed = _Replay(workdir, LinkResolver(read_link), Changes(existed))
+    replayed = _Replay(workdir, LinkResolver(read_link), FileChanges(existed))
     for event in sorted(events, key=_when):
         replayed.apply(event)
     return replayed.trace(repositories)
@@ -90,11 +97,11 @@ def replay(
 
 def _when(event: Event) -> int:
     """A process exists from the start of the call that creates it. All other calls take effect when they return."""
-    return event.start if isinstance(event, Call) and event.name in _BIRTHS else event.end
+    return event.start if isinstance(event, SystemCall) and event.name in _BIRTHS else event.end
 
 
 class _Replay:
-    def __init__(self, workdir: str, links: LinkResolver, changes: Changes) -> None:
+    def __init__(self, workdir: str, links: LinkResolver, changes: FileChanges) -> None:
         self.workdir = workdir
         self.links = links
         self.changes = changes
@@ -109,7 +116,7 @@ class _Replay:
 
     def trace(self, repositories: tuple[str, ...]) -> Trace:
         absent = [access for path, access in self.absent.items() if path not in self.changes.created]
-        running = (process.program for process in self.processes.values())
+        running = (each.program for each in self.processes.values() if not is_of_packer(each.program))
         return Trace(
             repositories=repositories,
             found=tuple(self.found.values()),
@@ -124,18 +131,18 @@ class _Replay:
         if self.first is None:
             self.first = event.pid
         match event:
-            case End():
+            case ProcessEnd():
                 self.processes.pop(event.pid, None)
                 self.first_ended = self.first_ended or event.pid == self.first
-            case Takeover():
+            case ProcessTakeover():
                 self.processes[event.pid] = self.processes.pop(event.thread, self._process(event.pid))
-            case Call():
+            case SystemCall():
                 self._call(event, self._process(event.pid))
 
     def _process(self, pid: int) -> _Process:
         return self.processes.setdefault(pid, _Process(_Folder(self.workdir), ""))
 
-    def _call(self, call: Call, process: _Process) -> None:
+    def _call(self, call: SystemCall, process: _Process) -> None:
         if call.result is None:
             return
         succeeded = call.result >= 0
@@ -155,21 +162,21 @@ class _Replay:
         elif succeeded:
             self._change(call, process)
 
-    def _birth(self, call: Call, parent: _Process) -> None:
+    def _birth(self, call: SystemCall, parent: _Process) -> None:
         """With CLONE_FS, a change of the working directory in one process changes that of the other."""
         flags = " ".join(call.arguments)
         folder = parent.folder if "CLONE_FS" in flags else _Folder(parent.folder.path)
         assert call.result is not None
         self.processes[call.result] = _Process(folder, parent.program)
 
-    def _path(self, call: Call, process: _Process, number: int = 0) -> str | None:
+    def _path(self, call: SystemCall, process: _Process, number: int = 0) -> str | None:
         """Returns a path in the arguments, made absolute, with links; None if strace does not show it.
 
         number  which path, for a call that has two
         """
         folder_index, index = _PATHS[call.name][number]
-        folder = "" if folder_index is None else folder_of(_argument(call, folder_index))
-        text = text_of(_argument(call, index))
+        folder = "" if folder_index is None else descriptor_path(_argument(call, folder_index))
+        text = quoted_text(_argument(call, index))
         if text is None or folder is None or (not text and not folder):
             return None
         if text.startswith("/"):
@@ -177,7 +184,7 @@ class _Replay:
         folder = folder or process.folder.path
         return f"{folder.rstrip('/')}/{text}" if text else folder
 
-    def _open(self, call: Call, process: _Process, *, succeeded: bool) -> None:
+    def _open(self, call: SystemCall, process: _Process, *, succeeded: bool) -> None:
         named = None if call.name == "open_by_handle_at" else self._path(call, process)
         flag_index = _OPENS[call.name]
         flags = "O_WRONLY|O_CREAT|O_TRUNC" if flag_index is None else _argument(call, flag_index)
@@ -197,10 +204,10 @@ class _Replay:
         if writes and (creates or "O_TRUNC" in flags or "O_TMPFILE" in flags):
             self.changes.write(path)
         elif reads and not self.changes.was_temporary(path):
-            how = How.LOOKED_FOR if "O_PATH" in flags else How.OPENED
+            how = AccessKind.LOOKED_FOR if "O_PATH" in flags else AccessKind.OPENED
             self._find(Resolved(path, resolved.links), named or path, how, process)
 
-    def _look(self, call: Call, process: _Process, *, succeeded: bool) -> None:
+    def _look(self, call: SystemCall, process: _Process, *, succeeded: bool) -> None:
         if _argument(call, _PATHS[call.name][0][1]) == '""':
             return  # about an open file
         named = self._path(call, process)
@@ -211,20 +218,20 @@ class _Replay:
         elif (succeeded or call.error == "EINVAL") and not any("S_IFDIR" in each for each in call.arguments):
             of_link = call.name in _OF_LINK_ITSELF or any("SYMLINK_NOFOLLOW" in each for each in call.arguments)
             resolved = self.links.entry(named) if of_link else self.links.resolve(named)
-            self._find(resolved, named, How.LOOKED_FOR, process)
+            self._find(resolved, named, AccessKind.LOOKED_FOR, process)
 
-    def _run(self, call: Call, process: _Process, *, succeeded: bool) -> None:
+    def _run(self, call: SystemCall, process: _Process, *, succeeded: bool) -> None:
         named = self._path(call, process)
         if named is None:
             return
         if succeeded:
             process.program = named
-            self._find(self.links.resolve(named), named, How.RAN, process)
+            self._find(self.links.resolve(named), named, AccessKind.RAN, process)
         elif call.error in _MISSING:
             self._miss(named, process)
 
-    def _change_folder(self, call: Call, process: _Process, *, succeeded: bool) -> None:
-        named = folder_of(_argument(call, 0)) if call.name == "fchdir" else self._path(call, process)
+    def _change_folder(self, call: SystemCall, process: _Process, *, succeeded: bool) -> None:
+        named = descriptor_path(_argument(call, 0)) if call.name == "fchdir" else self._path(call, process)
         if not named:
             return
         if succeeded:
@@ -232,13 +239,13 @@ class _Replay:
         elif call.error in _MISSING:
             self._miss(named, process)
 
-    def _find(self, resolved: Resolved, named: str, how: How, process: _Process) -> None:
+    def _find(self, resolved: Resolved, named: str, how: AccessKind, process: _Process) -> None:
         if self.changes.is_written(resolved.path):
             return
         path = self.changes.origin(resolved.path)
         links = tuple(link for link in resolved.links if not self.changes.is_written(link))
         known = self.found.get(path)
-        if known is None or (known.how is How.LOOKED_FOR and how is not How.LOOKED_FOR):
+        if known is None or (known.how is AccessKind.LOOKED_FOR and how is not AccessKind.LOOKED_FOR):
             links = (*links, *(link for link in (known.links if known else ()) if link not in links))
             self.found[path] = Access(path=path, how=how, process=process.program, named=named, links=links)
         elif new := [link for link in links if link not in known.links]:
@@ -250,9 +257,9 @@ class _Replay:
         resolved = self.links.resolve(named)
         path = self.changes.origin(resolved.path)
         if path not in self.absent and not self.changes.is_gone(path):
-            self.absent[path] = Access(path=path, how=How.LOOKED_FOR, process=process.program, named=named)
+            self.absent[path] = Access(path=path, how=AccessKind.LOOKED_FOR, process=process.program, named=named)
 
-    def _change(self, call: Call, process: _Process) -> None:
+    def _change(self, call: SystemCall, process: _Process) -> None:
         """Follows a successful call that changes files."""
         if call.name in _RENAMES or call.name in ("link", "linkat"):
             old, new = (self._entry(call, process, number) for number in (0, 1))
@@ -267,11 +274,11 @@ class _Replay:
         elif call.name in _UNSEEN:
             self.blind[process.program, _UNSEEN[call.name]] = None
 
-    def _entry(self, call: Call, process: _Process, number: int = 0) -> str | None:
+    def _entry(self, call: SystemCall, process: _Process, number: int = 0) -> str | None:
         named = self._path(call, process, number)
         return None if named is None else self.links.entry(named).path
 
-    def _change_two(self, call: Call, old: str, new: str) -> None:
+    def _change_two(self, call: SystemCall, old: str, new: str) -> None:
         if call.name not in _RENAMES:
             self.changes.link(old, new)
         elif "RENAME_EXCHANGE" in call.arguments[-1]:
@@ -279,7 +286,7 @@ class _Replay:
         else:
             self.changes.move(old, new)
 
-    def _change_one(self, call: Call, path: str) -> None:
+    def _change_one(self, call: SystemCall, path: str) -> None:
         if call.name in _REMOVES:
             self.changes.remove(path)
         elif call.name in ("mkdir", "mkdirat"):
@@ -287,7 +294,7 @@ class _Replay:
         elif call.name != "truncate" or _argument(call, 1) == "0":
             self.changes.write(path)
 
-    def _connect(self, call: Call, process: _Process) -> None:
+    def _connect(self, call: SystemCall, process: _Process) -> None:
         match = _IPV4.search(_argument(call, 1)) or _IPV6.search(_argument(call, 1))
         socket = call.arguments[0].partition("<")[2].rstrip(">") if call.arguments else ""
         if match and call.error not in _NOT_CONTACTED and socket not in self.datagrams:
@@ -297,7 +304,7 @@ class _Replay:
             )
 
 
-def _argument(call: Call, index: int) -> str:
+def _argument(call: SystemCall, index: int) -> str:
     return call.arguments[index] if index < len(call.arguments) else ""
 
 

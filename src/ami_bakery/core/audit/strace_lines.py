@@ -31,7 +31,7 @@ _OF_SYSTEM = re.compile(
 """Reads of system folders: most of the lines of a trace."""
 
 
-class Call(NamedTuple):
+class SystemCall(NamedTuple):
     """A system call.
 
     start, end  the numbers of the lines where it began and where it returned
@@ -50,7 +50,7 @@ class Call(NamedTuple):
     error: str = ""
 
 
-class End(NamedTuple):
+class ProcessEnd(NamedTuple):
     """The end of a process or thread. `start` and `end` are the number of the line."""
 
     pid: int
@@ -58,7 +58,7 @@ class End(NamedTuple):
     end: int
 
 
-class Takeover(NamedTuple):
+class ProcessTakeover(NamedTuple):
     """A thread that calls execve gets the id of its process, which has `pid`."""
 
     pid: int
@@ -67,7 +67,7 @@ class Takeover(NamedTuple):
     end: int
 
 
-Event = Call | End | Takeover
+Event = SystemCall | ProcessEnd | ProcessTakeover
 
 
 def parse_lines(lines: Iterable[str], *, with_system: bool = True) -> Iterator[Event]:
@@ -113,12 +113,12 @@ def _begun(pid: int, text: str) -> tuple[int, str] | None:
 
 def _end(pid: int, text: str, number: int) -> Iterator[Event]:
     if _ENDED.match(text):
-        yield End(pid, number, number)
+        yield ProcessEnd(pid, number, number)
     elif superseded := _SUPERSEDED.match(text):
-        yield Takeover(pid, int(superseded[1]), number, number)
+        yield ProcessTakeover(pid, int(superseded[1]), number, number)
 
 
-def _call(pid: int, text: str, start: int, end: int) -> Call | None:
+def _call(pid: int, text: str, start: int, end: int) -> SystemCall | None:
     """Parses ``name(arguments) = result``; None if the text is not a whole call."""
     match = _CALL.match(text)
     if not match:
@@ -131,7 +131,7 @@ def _call(pid: int, text: str, start: int, end: int) -> Call | None:
     if not result:
         return None
     value = None if result[1] == "?" else int(result[1])
-    return Call(pid, match[1], arguments, start, end, value, unescape(result[2] or ""), result[4] or "")
+    return SystemCall(pid, match[1], arguments, start, end, value, unescape(result[2] or ""), result[4] or "")
 
 
 def _split(text: str) -> tuple[tuple[str, ...], str] | None:
@@ -175,13 +175,13 @@ def _decoded(match: re.Match[str]) -> int:
     return _CONTROL.get(match[3], ord(match[3]) & 0xFF)
 
 
-def text_of(argument: str) -> str | None:
+def quoted_text(argument: str) -> str | None:
     """Returns the text of a quoted argument; None for an address, NULL, or a text that strace cut off."""
     match = _TEXT.match(argument)
     return unescape(match[1]) if match else None
 
 
-def folder_of(argument: str) -> str | None:
+def descriptor_path(argument: str) -> str | None:
     """Returns the path of a descriptor such as ``3</tmp>``; empty if strace shows none; None if it has no path."""
     match = _ANNOTATED.match(argument)
     if not match:

@@ -10,7 +10,7 @@ from ami_bakery.values import Frozen
 _OF_PACKER = re.compile(r"packer(?:-(?:plugin|builder|provisioner|post-processor|datasource)[-_].*)?(?:\.exe)?")
 
 
-class How(StrEnum):
+class AccessKind(StrEnum):
     """What a process did with a path."""
 
     OPENED = "opened"
@@ -29,7 +29,7 @@ class Access(Frozen):
     """
 
     path: str
-    how: How
+    how: AccessKind
     process: str
     named: str = ""
     links: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class Trace(Frozen):
     found         paths that existed
     absent        paths that did not exist, and that the build did not create
     contacts      connections to other hosts and to this one
-    running       programs that still ran when the trace ended
+    running       programs that still ran when the trace ended, without Packer's plugins
     blind         programs that can read files in a way that strace does not see, and how
     complete      whether the trace reaches to the end of Packer
     """

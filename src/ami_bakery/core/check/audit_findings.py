@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.audit.comparison import AuditFinding, AuditKind, AuditReport, listed_inputs
 from ami_bakery.core.audit.mode import AuditMode
-from ami_bakery.core.audit.report import AuditFinding, AuditKind, AuditReport, listed_inputs
 from ami_bakery.core.check.finding import Finding, Level
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.template.location import SourceLocation

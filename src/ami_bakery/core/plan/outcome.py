@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
-    from ami_bakery.core.audit.report import AuditReport
+    from ami_bakery.core.audit.comparison import AuditReport
     from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.plan.desired_state import Step
     from ami_bakery.core.plan.plan import ImagePlan

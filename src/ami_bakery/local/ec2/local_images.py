@@ -14,6 +14,7 @@ from moto.ec2.models.amis import Ami
 
 if TYPE_CHECKING:
     from ami_bakery.local.ec2.public_images import PublicImage
+    from ami_bakery.local.http.service import SeedImage
     from ami_bakery.local.local_settings import Behaviour
 
 _MAX_FILTER_VALUES = 200
@@ -255,9 +256,21 @@ def public_image(backend: Any, image: PublicImage) -> LocalAmi:
     )
 
 
-def seed_image(backend: Any, ami_id: str, name: str) -> LocalAmi:
-    """Returns an available AMI of the backend's account."""
-    return LocalAmi(backend, ami_id, devices=(Device(name="/dev/sda1", size_gib=8),), behaviour=None, name=name)
+def seed_image(backend: Any, ami_id: str, image: SeedImage) -> LocalAmi:
+    """Returns an available AMI."""
+    owner = image.owner or backend.account_id
+    return LocalAmi(
+        backend,
+        ami_id,
+        devices=(Device(name=image.root_device, size_gib=8, volume_type=image.volume_type),),
+        behaviour=None,
+        name=image.name,
+        description=image.description,
+        architecture=image.architecture,
+        owner_id=owner,
+        owner_alias=image.alias or None,
+        public=owner != backend.account_id,
+    )
 
 
 def check_filters(filters: Mapping[str, list[str]]) -> None:

@@ -60,10 +60,24 @@ class ApiRequest:
 
 
 class SeedImage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """An existing AMI to add."""
+    """An existing AMI to add.
+
+    id         empty: a new id
+    owner      its account; empty: the first account. An AMI of another account is public
+    alias      the owner's alias, such as ``amazon``
+    parameter  the name of an SSM parameter that gets its id; empty for none
+    """
 
     name: str
     tags: dict[str, str] = {}
+    id: str = ""
+    owner: str = ""
+    alias: str = ""
+    description: str = ""
+    architecture: str = "x86_64"
+    root_device: str = "/dev/sda1"
+    volume_type: str = "gp2"
+    parameter: str = ""
 
 
 class SeedImages(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -116,19 +130,23 @@ class Service:
             setattr(self.behaviour, name, getattr(first, name))
 
     def seed(self, seed: SeedImages) -> list[str]:
-        """Adds AMIs of the first account; returns their ids. Raises ValueError, and adds none, if a name is in use."""
+        """Adds AMIs; returns their ids. Raises ValueError, and adds none, if a name or an id is in use."""
         with self._state:
-            backend = self._state.backend(self._settings.accounts[0].account_id, seed.region)
+            account = self._settings.accounts[0].account_id
+            backend = self._state.backend(account, seed.region)
             names = [*(ami.name for ami in backend.amis.values()), *(image.name for image in seed.images)]
             if len(set(names)) != len(names):
                 raise ValueError("an AMI name can be used once")
-            made = []
-            for image in seed.images:
-                ami = seed_image(backend, random_ami_id(), image.name)
+            ids = [image.id or random_ami_id() for image in seed.images]
+            if len({*backend.amis, *ids}) != len(backend.amis) + len(ids):
+                raise ValueError("an AMI id can be used once")
+            for image, ami_id in zip(seed.images, ids, strict=True):
+                ami = seed_image(backend, ami_id, image)
                 backend.amis[ami.id] = ami
                 ami.add_tags(image.tags)
-                made.append(ami.id)
-            return made
+                if image.parameter:
+                    self._state.parameters(account, seed.region).add_public(image.parameter, ami.id)
+            return ids
 
     def answer(self, request: ApiRequest) -> Response | None:
         """Answers a request; None if a fault drops the connection."""

@@ -119,13 +119,17 @@ class LocalParameters:
 
     def __init__(self, public: Mapping[str, StoredParameter]) -> None:
         """Creates an empty store. `public`: AWS's public parameters, which are read-only, by name."""
-        self._public = public
+        self._public = dict(public)
         self._parameters: dict[str, StoredParameter] = {}
         self._pending: dict[str, _PendingWrite] = {}
 
     def get(self, name: str) -> StoredParameter | None:
         """Returns a parameter of the account, or a public one."""
         return self.own(name) or self._public.get(name)
+
+    def add_public(self, name: str, ami_id: str) -> None:
+        """Adds a public parameter with the id of an AMI."""
+        self._public[name] = _public_parameter(name, ami_id)
 
     def own(self, name: str) -> StoredParameter | None:
         return self._parameters.get(unique_name(name))
@@ -202,19 +206,17 @@ class LocalParameters:
 
 def public_parameters(region: str) -> dict[str, StoredParameter]:
     """Returns AWS's public parameters of a region, which name the public AMIs."""
-    return {
-        name: StoredParameter(
-            versions=[
-                ParameterVersion(
-                    name=name,
-                    kind="String",
-                    value=value,
-                    data_type=IMAGE_TYPE,
-                    tier="Standard",
-                    modified=public_images.PARAMETER_DATE,
-                    user="",
-                )
-            ]
-        )
-        for name, value in public_images.parameters(region).items()
-    }
+    return {name: _public_parameter(name, value) for name, value in public_images.parameters(region).items()}
+
+
+def _public_parameter(name: str, ami_id: str) -> StoredParameter:
+    version = ParameterVersion(
+        name=name,
+        kind="String",
+        value=ami_id,
+        data_type=IMAGE_TYPE,
+        tier="Standard",
+        modified=public_images.PARAMETER_DATE,
+        user="",
+    )
+    return StoredParameter(versions=[version])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.audit.trace import Access, How, Trace
+from ami_bakery.core.audit.trace import Access, AccessKind, Trace
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Coverage(Frozen):
     would_cover: Callable[[Collection[str]], frozenset[str]]
 
 
-def compare(trace: Trace, coverage: Coverage, exclusions: Exclusions) -> AuditReport:
+def compare_with_digest(trace: Trace, coverage: Coverage, exclusions: Exclusions) -> AuditReport:
     exclusions.add_programs(trace.found)
     return _Comparison(trace, coverage, exclusions).report()
 
@@ -113,7 +113,7 @@ class _Comparison:
         for access in self.trace.found:
             path = _source(access.path)
             if path in self.coverage.files:
-                if access.how is not How.LOOKED_FOR:
+                if access.how is not AccessKind.LOOKED_FOR:
                     read.add(path)
             elif self._counts(path, access):
                 missed.setdefault(path, self._finding(AuditKind.NOT_IN_DIGEST, path, access, access.how))
@@ -123,8 +123,8 @@ class _Comparison:
         unread = [shown for path, shown in self.coverage.files.items() if path not in read]
         findings = [*missed.values()]
         new = tuple(finding.path for finding in findings)
-        opened = sum(finding.how in (How.OPENED, How.RAN) for finding in findings)
-        findings += [self._finding(AuditKind.ABSENT, each.path, each, How.LOOKED_FOR) for each in self._absent()]
+        opened = sum(finding.how in (AccessKind.OPENED, AccessKind.RAN) for finding in findings)
+        findings += [self._finding(AuditKind.ABSENT, each.path, each, AccessKind.LOOKED_FOR) for each in self._absent()]
         findings += [AuditFinding(kind=AuditKind.NEVER_READ, path=path) for path in unread]
         findings += self._contacted()
         return AuditReport(

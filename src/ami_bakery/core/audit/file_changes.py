@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 
-class Changes:
+class FileChanges:
     """Follows changes of files. All paths are absolute, with links resolved.
 
     existed  whether a path existed before the build
