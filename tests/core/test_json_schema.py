@@ -47,6 +47,7 @@ GOOD: Mapping[str, list[Any]] = {
     "max_age": ["30d", "1m", "999999h", "08w"],
     "salt": TEXTS,
     "digest_exclude": [[], ["packer-version", "selection"]],
+    "audit": ["warn", "strict"],
     "test": ["images/app/test.pkr.hcl", {"template": "t", "timeout": "90s", "on_failure": "remove", "vars": {"a": 1}}],
 }
 NO_STRING = [1, 1.5, True, [], {}, "a\0b"]
@@ -91,6 +92,7 @@ BAD: Mapping[str, list[Any]] = {
     "max_age": [*NO_STRING, "", "0d", "00h", "30", "d", "30s", "1.5d", "1234567d", "-1d"],
     "salt": NO_STRING,
     "digest_exclude": ["packer-version", ["packer"], [1], {}],
+    "audit": ["", "off", True, 1, [], {}],
     "test": [
         *(*NO_PATH, {"timeout": "60m"}, {"template": ""}, {"template": "t", "regions": ["eu-west-1"]}),
         *({"template": "t", "timeout": bad} for bad in ("0m", "1w", "60", 60)),

@@ -12,7 +12,8 @@ from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.definition.manifest import EntryKind
 from ami_bakery.core.text.masking import Masker
 from ami_bakery.define.drop_in import drop_in_inputs
-from ami_bakery.define.inputs import outputs_of, template_folder, would_be_inputs
+from ami_bakery.define.input_collection import future_inputs
+from ami_bakery.define.inputs import outputs_of, template_folder
 from ami_bakery.errors import BakeryError
 from ami_bakery.template.source_tree import FileKind
 from ami_bakery.values import replace
@@ -83,7 +84,7 @@ def _would_cover(
         return frozenset(path for path in paths if any(path.startswith(f"{folder}/") for folder in folders))
     first = {path: _first_missing(tree, path) for path in paths}
     try:
-        covered = would_be_inputs(tree, image, resolver.config.file, facts, set(first.values()))
+        covered = future_inputs(resolver.settings(image), facts, set(first.values()))
     except BakeryError:
         return frozenset()  # an input was removed meanwhile
     return frozenset(path for path, missing in first.items() if missing in covered)

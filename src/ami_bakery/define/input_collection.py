@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ami_bakery.define.inputs import Inventory, inventory_of, stream, would_be_input
+from ami_bakery.define.inputs import Inventory, inventory_of, stream, would_be_input, would_be_inputs
 from ami_bakery.define.preconditions import check_paths, check_variables
 from ami_bakery.define.progress import HashingProgress
 from ami_bakery.errors import SourceError, TemplateError
@@ -88,6 +88,12 @@ def is_future_input(settings: TemplateSettings, path: str) -> bool:
     facts = settings.facts()
     left_out = _left_out(settings, facts)
     return would_be_input(settings.ports.tree, settings.image, settings.config.file, facts, path, left_out)
+
+
+def future_inputs(settings: TemplateSettings, facts: TemplateFacts, paths: Iterable[str]) -> frozenset[str]:
+    """Returns the absolute paths at which a file would be an input."""
+    tree, image, file = settings.ports.tree, settings.image, settings.config.file
+    return would_be_inputs(tree, image, file, facts, paths, _left_out(settings, facts))
 
 
 def _left_out(settings: TemplateSettings, facts: TemplateFacts) -> frozenset[str]:

@@ -84,9 +84,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--audit",
+        nargs="?",
+        const="warn",
         choices=("warn", "strict"),
         help="report files that a build reads and that are not in the digest; with =strict, the AMI does not get the "
-        "digest then (without a value: warn; needs strace)",
+        "digest then (default: warn; needs strace)",
     )
     add_output(parser, "the ids", _FORMATS)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from ami_bakery.core.config.ami_test import TEST_KEYS
+from ami_bakery.core.audit.mode import AuditMode
 from ami_bakery.core.config.keys import AMI_ID, DIGEST_PARTS, IMAGE_NAME, KEYS, TAGS_AT_MOST, VARIABLE_NAME, Key
 from ami_bakery.core.config.model import OnFailure
 
@@ -101,6 +102,7 @@ VALUES: Mapping[str, Schema] = {
     "max_age": _matching(r"^(?=[0-9]{1,6}[mhdw]$)0*[1-9][0-9]*[mhdw]$"),
     "salt": _TEXT,
     "digest_exclude": _list_of({"enum": list(DIGEST_PARTS)}),
+    "audit": {"enum": [each.value for each in AuditMode]},
     "timeout": _matching(r"^(?=[0-9]{1,6}[smhd]$)0*[1-9][0-9]*[smhd]$"),
     "on_failure": {"enum": [each.value for each in OnFailure]},
 }
