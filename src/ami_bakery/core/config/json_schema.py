@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-from ami_bakery.core.config.ami_test import TEST_KEYS
 from ami_bakery.core.audit.mode import AuditMode
+from ami_bakery.core.config.ami_test import TEST_KEYS
 from ami_bakery.core.config.keys import AMI_ID, DIGEST_PARTS, IMAGE_NAME, KEYS, TAGS_AT_MOST, VARIABLE_NAME, Key
 from ami_bakery.core.config.model import OnFailure
 
