@@ -67,6 +67,8 @@ class Control:
         terminating_seconds: float | None = None,
         cooldown_seconds: float | None = None,
         usage_lag_seconds: float | None = None,
+        report_seconds: float | None = None,
+        report_outcome: str | None = None,
     ) -> None:
         """Changes settings; omitted ones do not change.
 
@@ -79,6 +81,9 @@ class Control:
         terminating_seconds  how long an instance is `shutting-down`, and uses its security groups
         cooldown_seconds     how long an AMI cannot be deregistered after its protection was disabled
         usage_lag_seconds    how long LastLaunchedTime and image usage reports do not show a launch
+        report_seconds       how long image usage reports are `pending`; a lower value also ends the wait of
+                             existing ones
+        report_outcome       the state of a report after `pending`: `available` or `error`
         """
         change = {
             "pending_seconds": pending_seconds,
@@ -89,6 +94,8 @@ class Control:
             "terminating_seconds": terminating_seconds,
             "cooldown_seconds": cooldown_seconds,
             "usage_lag_seconds": usage_lag_seconds,
+            "report_seconds": report_seconds,
+            "report_outcome": report_outcome,
         }
         self._request("POST", "/settings", json.dumps(change).encode())
 

@@ -71,6 +71,10 @@ class Behaviour:
     """How long an AMI cannot be deregistered after a deregistration protection with cool-down was disabled."""
     usage_lag_seconds: float = 24 * 3600.0
     """How long LastLaunchedTime and image usage reports do not show a launch."""
+    report_seconds: float = 1.0
+    """How long a new image usage report is `pending`."""
+    report_outcome: str = "available"
+    """The state of an image usage report after `pending`: `available` or `error`."""
     policy: Policy | None = None
     """The policy of the first account; None allows everything."""
 

@@ -16,6 +16,7 @@ from ami_bakery.local.ec2.image_usage_actions import ImageUsageActions
 from ami_bakery.local.ec2.launch_template_actions import LaunchTemplateActions
 from ami_bakery.local.ec2.permission_actions import PermissionActions
 from ami_bakery.local.ec2.tag_actions import TagActions
+from ami_bakery.local.ec2.usage_report_actions import UsageReportActions
 
 if TYPE_CHECKING:
     from ami_bakery.local.local_settings import Behaviour
@@ -71,6 +72,7 @@ class EmbeddedEc2(
     ImageStateActions,
     ImageUsageActions,
     LaunchTemplateActions,
+    UsageReportActions,
     GroupVolumeActions,
     TagActions,
 ):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from moto.ec2.models.instances import Reservation
 
     from ami_bakery.local.ec2.local_launch_templates import LocalLaunchTemplate
+    from ami_bakery.local.ec2.usage_report_actions import LocalUsageReport
     from ami_bakery.local.local_settings import Behaviour
 
 _DICTIONARIES: tuple[Any, ...] = (autoscaling_backends, ec2_backends, iam_backends, ssm_backends, sts_backends)
@@ -47,6 +48,7 @@ class LocalBackend(EC2Backend):
         self.answers: dict[tuple[str, str], Any] = {}
         """By action and client token: the answer to the first call."""
         self.deregistered: dict[str, LocalAmi] = {}
+        self.usage_reports: dict[str, LocalUsageReport] = {}
         self.key_pair_lag = KeyPairLag()
         super().__init__(region_name, account_id)
 
@@ -59,7 +61,7 @@ class LocalBackend(EC2Backend):
         if image is not None:
             for instance in reservation.instances:
                 instance.architecture, instance.virtualization_type = image.architecture, image.virtualization_type
-                image.record_launch(_aware(instance.launch_time), state.behaviour)
+                image.record_launch(with_zone(instance.launch_time), state.behaviour)
         return reservation
 
     def deregister_image(self, ami_id: str) -> None:
@@ -219,6 +221,6 @@ class MotoState:
         self._contents = [dict(dictionary.items()) for dictionary in _DICTIONARIES]
 
 
-def _aware(moment: datetime.datetime) -> datetime.datetime:
+def with_zone(moment: datetime.datetime) -> datetime.datetime:
     """Returns a time with its zone; moto's times are UTC, but some have no zone."""
     return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)

@@ -29,6 +29,8 @@ class BehaviourChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     terminating_seconds: float | None = None
     cooldown_seconds: float | None = None
     usage_lag_seconds: float | None = None
+    report_seconds: float | None = None
+    report_outcome: str | None = None
 
 
 class ControlHandler:
@@ -75,6 +77,8 @@ class ControlHandler:
         change = msgspec.json.decode(body, type=BehaviourChange)
         if change.image_outcome not in (None, "available", "failed"):
             raise ValueError("image_outcome must be available or failed")
+        if change.report_outcome not in (None, "available", "error"):
+            raise ValueError("report_outcome must be available or error")
         if change.page_cap is not None and change.page_cap < 1:
             raise ValueError("page_cap must be at least 1")
         for name in change.__struct_fields__:
