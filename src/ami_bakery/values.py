@@ -16,8 +16,8 @@ else:
         return _Field(default, default_factory, repr, compare)
 
     def replace(value, /, **changes):
-        """Returns a copy with changed fields, like `dataclasses.replace`."""
-        return type(value)(**{**vars(value), **changes})
+        """Returns a copy with changed fields, like `dataclasses.replace`. A `cached_property` is computed again."""
+        return type(value)(**{**{name: getattr(value, name) for name in value._fields}, **changes})
 
 
 class _Field(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from dataclasses import FrozenInstanceError
+from functools import cached_property
 
 import pytest
 
@@ -85,3 +86,16 @@ def test_value_may_have_no_fields() -> None:
     assert Nothing() == Nothing() != NothingElse()
     assert hash(Nothing()) == hash(Nothing())
     assert repr(Nothing()).endswith("Nothing()")
+
+
+def test_cached_property_is_computed_again_for_a_changed_copy() -> None:
+    class Square(Frozen):
+        side: int
+
+        @cached_property
+        def area(self) -> int:
+            return self.side**2
+
+    square = Square(side=2)
+    assert square.area == 4
+    assert replace(square, side=3).area == 9
