@@ -205,6 +205,17 @@ def test_a_required_variable_is_a_todo_that_can_be_uncommented(harness: Harness)
     assert harness.run("check").status == 0
 
 
+def test_a_possible_secret_is_not_to_be_written_into_the_file(harness: Harness) -> None:
+    variables = 'variable "db_password" {}\nvariable "license" {\n  sensitive = true\n}\n'
+    harness.write("base.pkr.hcl", variables + BASE)
+    harness.write("app/app.json", json_template() | {"variables": {"aws_secret_key": None}})
+    proposed(harness)
+    text = " ".join((harness.folder / "bakery.toml").read_text().replace("\n# ", " ").split())
+    assert "vars." not in text
+    assert "PKR_VAR_db_password, PKR_VAR_license" in text
+    assert "TODO: Set aws_secret_key, which has no default, with -var after `--`" in text
+
+
 def test_a_filter_on_another_images_name_is_a_todo_with_the_edge(harness: Harness) -> None:
     harness.write("base/base.pkr.hcl", BASE)
     own = BASE.replace('"base"', '"app"').replace("ebs.base", "ebs.app").replace("acme-base", "acme-app")

@@ -19,7 +19,7 @@ from ami_bakery.render.proposed_file import proposal_report, proposal_toml
 from ami_bakery.template.hcl.file_names import names_in
 from ami_bakery.template.packer_json.recognize import JsonKind, kind_of_json
 
-NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+NAMES = st.text('aB0/.-_ "\\\né\u2028\x7f', max_size=12)
 
 # --- names
 
@@ -31,6 +31,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
         ([("images/app/packer/template.json", "")], ["app"]),
         ([("packer.json", "")], ["shop"]),
         ([("linux/base/base.pkr.hcl", ""), ("windows/base/base.pkr.hcl", "")], ["linux-base", "windows-base"]),
+        ([("jammy/agent.pkr.hcl", ""), ("focal/agent.pkr.hcl", ""), ("web/web.json", "")], ["jammy", "focal", "web"]),
         ([("x/a.json", ""), ("x/a.pkr.hcl", "")], ["a", "a-2"]),
         ([("all.pkr.hcl", "amazon-ebs.web"), ("all.pkr.hcl", "amazon-ebs.db")], ["web", "db"]),
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.config.keys import VARIABLE_NAME
@@ -14,7 +14,8 @@ from ami_bakery.define.base_resolution import PLACEHOLDER_AMI
 from ami_bakery.define.inputs import template_folder
 from ami_bakery.define.template_errors import better_folder
 from ami_bakery.errors import BakeryError
-from ami_bakery.template.facts import TemplateFacts, TemplateRequest
+from ami_bakery.template.env_inputs import is_possible_secret
+from ami_bakery.template.facts import TemplateFacts, TemplateFormat, TemplateRequest
 from ami_bakery.template.hcl.file_names import variables_in
 from ami_bakery.values import Frozen
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.init.template_units import TemplateUnit
     from ami_bakery.inspect.template_search import SearchResult
     from ami_bakery.ports import TemplateReader
-    from ami_bakery.template.facts import Builder
+    from ami_bakery.template.facts import Builder, Variable
     from ami_bakery.template.source_tree import SourceTree
 
 _AMI_BUILDERS = ("amazon-chroot", "amazon-ebs", "amazon-ebssurrogate", "amazon-instance")
@@ -218,16 +219,22 @@ def _producing(facts: TemplateFacts) -> tuple[Builder, ...]:
 
 def _missing_variables(facts: TemplateFacts, source: str) -> Iterator[Todo]:
     missing = [each for each in facts.variables if each.missing and each.name not in {*_SET_BY_BAKERY, source}]
-    named = [each for each in missing if not each.sensitive]
+    secret = [each for each in missing if each.sensitive or is_possible_secret(each.name)]
+    named = [each for each in missing if each not in secret]
     if named:
-        names = [each.name for each in named[:_MOST_LISTED]]
-        names += [f"{len(named) - len(names)} more"] if len(named) > len(names) else []
-        what = f"{', '.join(names)}, which {'has' if len(named) == 1 else 'have'}"
         lines = tuple(f'vars.{toml_key(each.name)} = "..." # {each.location}' for each in named)
-        yield Todo(text=f"Set {what} no default, or name a var-file.", lines=lines)
-    for each in missing:
-        if each.sensitive:
-            yield Todo(text=f"Set PKR_VAR_{each.name} in the environment: {each.name} ({each.location}) is sensitive.")
+        yield Todo(text=f"Set {_without_default(named)}, or name a var-file.", lines=lines)
+    if secret:
+        names = ", ".join(f"PKR_VAR_{each.name}" for each in secret[:_MOST_LISTED])
+        hcl2 = facts.format is TemplateFormat.HCL2
+        how = f"in the environment ({names})" if hcl2 else "with -var after `--`, or use the environment's credentials"
+        yield Todo(text=f"Set {_without_default(secret)}, {how}: a secret must not be in this file.")
+
+
+def _without_default(variables: Sequence[Variable]) -> str:
+    names = [each.name for each in variables[:_MOST_LISTED]]
+    names += [f"{len(variables) - len(names)} more"] if len(variables) > len(names) else []
+    return f"{', '.join(names)}, which {'has' if len(variables) == 1 else 'have'} no default"
 
 
 def _var_files_line(paths: Iterable[str]) -> str:

@@ -58,9 +58,14 @@ def why_not_used(name: str) -> str | None:
 
     A template may choose file names by the value; then the list of inputs would reveal it.
     """
-    if name in _CREDENTIALS or (_POSSIBLE_SECRET.search(name) and name not in MACHINE_VARIABLES):
+    if name in _CREDENTIALS or (is_possible_secret(name) and name not in MACHINE_VARIABLES):
         return f"the environment variable {name} looks like a secret, and planning does not use its value"
     return None
+
+
+def is_possible_secret(name: str) -> bool:
+    """Whether a variable of this name may hold a secret."""
+    return name in _CREDENTIALS or _POSSIBLE_SECRET.search(name) is not None
 
 
 def unused_variable(why: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from ami_bakery.core.config.keys import AMI_ID, IMAGE_NAME
@@ -25,7 +26,7 @@ def image_names(sources: Sequence[tuple[str, str]], root: str) -> tuple[str, ...
     sources  (path of the template, relative to the root; the builder's name if the template has several, else empty)
     root     the name of the root folder, for templates in it
     """
-    parts = [_parts(path, builder, root) for path, builder in sources]
+    parts = _without_repeated_stems([_parts(path, builder, root) for path, builder in sources], sources)
     depths = [1] * len(parts)
     for _ in range(max(map(len, parts), default=0)):
         groups: dict[str, set[tuple[str, ...]]] = {}
@@ -52,6 +53,20 @@ def _parts(path: str, builder: str, root: str) -> tuple[str, ...]:
     elif own and own.lower() not in _GENERIC:
         speaking.insert(0, own)
     return tuple(dict.fromkeys(speaking)) or (next(filter(None, outward), _FALLBACK),)
+
+
+def _without_repeated_stems(
+    parts: Sequence[tuple[str, ...]], sources: Sequence[tuple[str, str]]
+) -> list[tuple[str, ...]]:
+    """Removes the file's name where other folders have the same, if each folder's own name is unique."""
+    stems = Counter(part[0].lower() for part in parts)
+    folders = Counter(path.split("/")[-2].lower() for path, builder in sources if "/" in path and not builder)
+    result = []
+    for part, (path, builder) in zip(parts, sources, strict=True):
+        folder = path.split("/")[-2] if "/" in path and not builder else ""
+        is_named = len(part) > 1 and part[1] == folder and folders[folder.lower()] == 1 and folder.lower() not in stems
+        result.append(part[1:] if stems[part[0].lower()] > 1 and is_named else part)
+    return result
 
 
 def _joined(parts: tuple[str, ...], depth: int) -> str:
