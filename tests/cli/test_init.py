@@ -274,6 +274,36 @@ def test_without_a_template_nothing_is_written(harness: Harness) -> None:
     assert not (harness.folder / "bakery.toml").exists()
 
 
+def test_a_local_command_in_a_shared_folder_keeps_the_folder_in_the_digest(harness: Harness) -> None:
+    step = '  provisioner "shell-local" {\n    inline = ["python3 render.py"]\n  }\n}\n'
+    harness.write("x/a.pkr.hcl", BASE.removesuffix("}\n") + step)
+    harness.write("x/b.pkr.hcl", BASE)
+    harness.write("x/render.py", "open('data.txt')\n")
+    images = proposed(harness)
+    assert "inputs" not in images["a"]
+    assert images["b"]["inputs"] == []
+
+
+def test_a_var_file_that_cannot_be_used_is_a_todo(harness: Harness) -> None:
+    harness.write("app.json", json_template())
+    harness.write("app.pkrvars.hcl", 'size = "t3.nano"\n')
+    harness.write("broken.json", "{")
+    harness.write(
+        "Makefile",
+        b"all:\n\tpacker build -var-file=a\0b.json -var-file=broken.json x.json\n"
+        b"\tpacker build -var-file=broken.json app.json\n",
+    )
+    assert "var_files" not in proposed(harness)["app"]
+    assert '# var_files = ["broken.json"]' in (harness.folder / "bakery.toml").read_text()
+    assert harness.run("inputs").status == 0
+
+
+def test_hidden_folders_are_searched_except_those_of_tools(harness: Harness) -> None:
+    for folder in (".ci/packer", ".terraform/modules", ".git/x", ".mypy_cache", "node_modules/a"):
+        harness.write(f"{folder}/base.pkr.hcl", BASE)
+    assert [image["template"] for image in proposed(harness).values()] == [".ci/packer/base.pkr.hcl"]
+
+
 HOSTILE = [
     'a "quoted"',
     "line\nbreak",

@@ -158,6 +158,10 @@ def test_comments_and_other_words_are_no_calls() -> None:
     assert not list(packer_calls("# packer build a.json\nall: packer build/x\npacker init .\n", "Makefile"))
 
 
+def test_a_line_that_continues_for_ever_is_cut() -> None:
+    assert len(list(packer_calls("packer -x " * 1_000 + "\\\n" + "packer -x \\\n" * 50_000, "a.sh"))) <= 1
+
+
 @given(st.text(max_size=300))
 def test_any_text_can_be_searched_for_calls(text: str) -> None:
     for call in packer_calls(f"packer build {text}", "a.sh"):

@@ -106,7 +106,7 @@ def _read_all(
         try:
             read += UnitReader(tree, templates, unit, found).images()
         except NoImage as reason:
-            unused.append(UnusedFile(path=unit.path, why=str(reason), is_broken=str(reason).startswith("it cannot")))
+            unused.append(UnusedFile(path=unit.path, why=str(reason), is_broken=reason.is_broken))
     return tuple(read), tuple(sorted(unused, key=lambda item: item.path))
 
 
@@ -158,13 +158,14 @@ def _holds_others(image: ReadImage, images: Sequence[ReadImage]) -> bool:
 
 def _proposed(name: str, image: ReadImage, parent: Parent | None, *, region: str, shares: bool) -> ProposedImage:
     notes, todos = list(image.notes), list(image.todos)
-    reads_only = shares and not image.facts.unresolved
+    unknown = [found.location for found in image.facts.unresolved]
+    unknown += [command.location for command in image.facts.local_commands]
+    reads_only = shares and not unknown
     if reads_only:
         what = "the root folder" if image.folder == "." else "this folder, which has files of other images"
         notes.append(f"`inputs = []`: only the files that the template reads, not all of {what}")
     elif shares:
-        where = image.facts.unresolved[0].location
-        notes.append(f"the digest covers the whole folder, because {where} reads files that are not known")
+        notes.append(f"the digest covers the whole folder, because {unknown[0]} may read more files of it")
     copied = [region for region in image.builder.ami_regions if _is_region(region)]
     if copied:
         notes.append(f"the template itself copies the AMI to {', '.join(copied)}")

@@ -19,11 +19,9 @@ from ami_bakery.values import Frozen
 LARGEST_TEMPLATE = 1 << 20
 """Bytes. Larger files are not templates: they are data."""
 MOST_ENTRIES = 500_000
-_SKIPPED_FOLDERS = frozenset(
-    {
-        *(".bzr", ".git", ".hg", ".svn", ".terraform", ".terragrunt-cache", ".tox", ".venv", "__pycache__"),
-        *("bower_components", "node_modules", "packer_cache", "site-packages", "vendor", "venv"),
-    }
+_SKIPPED_FOLDERS = re.compile(
+    r"\.(?:bundle|bzr|direnv|eggs|git|gradle|hg|idea|kitchen|m2|nox|npm|packer\.d|svn|terraform|tox|vagrant|venv|yarn)"
+    r"|__pycache__|bower_components|node_modules|packer_cache|site-packages|vendor|venv|\..*[_-]?cache",
 )
 _CI_FOLDERS = frozenset((".buildkite", ".circleci", ".github", ".gitlab", ".woodpecker"))
 _CALLERS = re.compile(
@@ -88,7 +86,7 @@ class _Search:
             for path, kind in children:
                 child = TreeEntry(posixpath.normpath(path), kind)
                 name = posixpath.basename(child.path)
-                if kind is FileKind.FOLDER and _is_searched(name, folder):
+                if kind is FileKind.FOLDER and not _SKIPPED_FOLDERS.fullmatch(name):
                     waiting.append(child.path)
                 elif kind is not FileKind.FOLDER:
                     self._sort(child, name, folder)
@@ -175,12 +173,6 @@ class _Search:
             self._skip(path, "it is nested too deeply", is_broken=True)
             return None
         return HclFile(path=path, declared=names.declared, used=names.used, builds=names.builds)
-
-
-def _is_searched(name: str, folder: str) -> bool:
-    if name in _SKIPPED_FOLDERS:
-        return False
-    return not name.startswith(".") or name in _CI_FOLDERS or _is_of_ci(folder)
 
 
 def _is_of_ci(folder: str) -> bool:

@@ -17,6 +17,7 @@ from ami_bakery.errors import BakeryError
 from ami_bakery.template.env_inputs import is_possible_secret
 from ami_bakery.template.facts import TemplateFacts, TemplateFormat, TemplateRequest
 from ami_bakery.template.hcl.file_names import variables_in
+from ami_bakery.template.source_tree import FileKind
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
@@ -56,7 +57,11 @@ class ReadImage(Frozen):
 
 
 class NoImage(Exception):
-    """The template produces no AMI, or cannot be read. The text is a clause."""
+    """The template produces no AMI. The text is a clause. `is_broken`: it cannot be read."""
+
+    def __init__(self, why: str, *, is_broken: bool = False) -> None:
+        super().__init__(why)
+        self.is_broken = is_broken
 
 
 class UnitReader:
@@ -79,10 +84,11 @@ class UnitReader:
             facts = self._read()
             if _producing(facts):
                 self._choose_var_files(facts)
+                self._drop_unreadable_var_files()
                 self._choose_workdir()
                 facts = self._read()
         except BakeryError as error:
-            raise NoImage(f"it cannot be read: {error.wrong}") from None
+            raise NoImage(f"it cannot be read: {error.wrong}", is_broken=True) from None
         producing = _producing(facts)
         if not producing:
             raise NoImage(_why_none(facts))
@@ -94,7 +100,7 @@ class UnitReader:
             )
         for name in names:
             if not is_toml_text(name):
-                raise NoImage("a builder's name is not valid Unicode")
+                raise NoImage("a builder's name is not valid Unicode", is_broken=True)
             builder = next(each for each in producing if each.name == name)
             yield self._image(builder, facts, only=name if count > 1 else "")
 
@@ -147,7 +153,15 @@ class UnitReader:
         if calls:
             self._var_files_of(calls)
         else:
-            self._var_files_beside({variable.name for variable in facts.variables})
+            self._var_files_beside(facts)
+
+    def _drop_unreadable_var_files(self) -> None:
+        try:
+            self._read()
+        except BakeryError as error:
+            text = f"Fix the var-files, or select others: {error.wrong}."
+            self._todos.append(Todo(text=text, lines=(_var_files_line(self._var_files),)))
+            self._var_files = ()
 
     def _is_called(self, call: PackerCall) -> bool:
         path = self._unit.path
@@ -168,11 +182,17 @@ class UnitReader:
         self._todos.append(Todo(text=f"Select the var-files: {where} pass {what} to Packer.", lines=lines))
 
     def _is_file(self, path: str) -> bool:
-        entry = self._tree.entry(path, follow=True)
-        return entry is not None and entry.kind == "file" and path.endswith((".hcl", ".json"))
+        try:
+            entry = self._tree.entry(path, follow=True)
+        except BakeryError:
+            return False
+        return entry is not None and entry.kind is FileKind.FILE and path.endswith((".hcl", ".json"))
 
-    def _var_files_beside(self, declared: set[str]) -> None:
-        fitting = [path for path in self._found.values_in(self._folder) if self._fits(path, declared)]
+    def _var_files_beside(self, facts: TemplateFacts) -> None:
+        declared = {variable.name for variable in facts.variables}
+        endings = (".json",) if facts.format is TemplateFormat.JSON else (".hcl", ".json")
+        beside = [path for path in self._found.values_in(self._folder) if path.endswith(endings)]
+        fitting = [path for path in beside if self._fits(path, declared)]
         stem = re.sub(r"(\.pkr)?\.(hcl|json)$", "", posixpath.basename(self._unit.path))
         own = [path for path in fitting if posixpath.basename(path).split(".")[0] == stem]
         fitting = own or [path for path in fitting if not _EXAMPLE.search(posixpath.basename(path))]

@@ -27,7 +27,7 @@ class PackerCall(Frozen):
     def resolve(self, word: str, exists: Callable[[str], bool]) -> str | None:
         """Returns the existing path, relative to the root, that a word names; None if it is unknown."""
         path = _KNOWN_PREFIX.sub("", word)
-        if "$" in path or not path or path.startswith("/"):
+        if not path or path.startswith("/") or not _MAY_BE_A_PATH.fullmatch(path):
             return None
         for folder in self.folders:
             found = posixpath.normpath(posixpath.join(folder, path))
@@ -46,7 +46,9 @@ _FOLDER = re.compile(
 )
 _KNOWN_PREFIX = re.compile(r"^(?:\$\((?:abspath|realpath)\s+|\./|\$(?:\(\w+\)|\{\w+\}|\w+)/)|\)$")
 """`$(abspath x)`, and a variable before the first `/`, which is a folder of the repository in most scripts."""
+_MAY_BE_A_PATH = re.compile(r"[^$\0]*")
 _LONGEST_LINE = 10_000
+"""Characters, with all lines that continue it."""
 
 
 def packer_calls(text: str, file: str) -> Iterator[PackerCall]:
@@ -96,16 +98,18 @@ _WITH_VALUE = frozenset({"var", "var-file", "only", "except", "on-error", "paral
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Yields lines with their numbers; a line that ends in a backslash continues on the next one."""
-    start = 1
-    parts: list[str] = []
+    start, joined = 1, ""
     for number, line in enumerate(text.splitlines(), 1):
-        start = number if not parts else start
-        parts.append(line[:_LONGEST_LINE].removesuffix("\\"))
-        if not line.endswith("\\") or len(parts) > 200:
-            yield start, " ".join(parts)
-            parts = []
-    if parts:
-        yield start, " ".join(parts)
+        start = start if joined else number
+        joined = f"{joined} {line.removesuffix(_CONTINUED)}"[:_LONGEST_LINE]
+        if not line.endswith(_CONTINUED):
+            yield start, joined[1:]
+            joined = ""
+    if joined:
+        yield start, joined[1:]
+
+
+_CONTINUED = "\\"
 
 
 def _words(text: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import islice
 
 from ami_bakery.values import Frozen
 
@@ -77,7 +78,8 @@ def _leads_to(start: str, wanted: str, parents: dict[str, Parent]) -> bool:
 
 def _by_filter(image: BuiltImage, others: Sequence[BuiltImage]) -> Parent | None:
     for pattern in image.filters:
-        matching = [other for other in others if any(names_meet(pattern, name) for name in other.ami_names)]
+        found = (other for other in others if any(names_meet(pattern, name) for name in other.ami_names))
+        matching = list(islice(found, 2))
         if len(matching) == 1:
             return Parent(image=matching[0].name, why=f"its source filter, name = {pattern}, matches the ami_name")
     return None
