@@ -113,10 +113,10 @@ class _Comparison:
         for access in self.trace.found:
             path = _source(access.path)
             if path in self.coverage.files:
-                if access.how is not AccessKind.LOOKED_FOR:
+                if access.kind is not AccessKind.LOOKED_FOR:
                     read.add(path)
             elif self._counts(path, access):
-                missed.setdefault(path, self._finding(AuditKind.NOT_IN_DIGEST, path, access, access.how))
+                missed.setdefault(path, self._finding(AuditKind.NOT_IN_DIGEST, path, access, access.kind))
             for link in access.links:
                 if link not in self.coverage.links and self._is_in_repository(link) and self._counts(link, access):
                     missed.setdefault(link, self._finding(AuditKind.NOT_IN_DIGEST, link, access, "followed"))

@@ -110,7 +110,7 @@ class Exclusions:
     def add_programs(self, accesses: Sequence[Access]) -> None:
         """Leaves out the installations of installed programs whose folders on PATH only have links to them."""
         for access in accesses:
-            if access.how is AccessKind.RAN and self.holds(access.named) and not self.holds(access.path):
+            if access.kind is AccessKind.RAN and self.holds(access.named) and not self.holds(access.path):
                 folder = self._installation(access.path.rpartition("/")[0])
                 if self._is_usable(folder) and not self._is_in_repository(access.path):
                     self._folders.add(folder)

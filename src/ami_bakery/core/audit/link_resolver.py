@@ -23,40 +23,48 @@ class LinkResolver:
         """`read_link`: returns the text of the link at a path whose folders are not links; None if it is no link."""
         self._read_link = read_link
         self._targets: dict[str, str | None] = {}
-        self._folders: dict[str, Resolved] = {"/": Resolved("/", ())}
+        self._folders: dict[str, Resolved] = {}
 
     def resolve(self, path: str) -> Resolved:
         """Follows all links."""
-        return self._walk(path, ())
+        folder, _, name = path.rstrip("/").rpartition("/")
+        return self._walk(self._folder(folder), name)
 
     def entry(self, path: str) -> Resolved:
         """Follows the links of the folder, and not the last entry itself."""
         folder, _, name = path.rstrip("/").rpartition("/")
         if name in ("", ".", ".."):
             return self.resolve(path)
-        above = self._folder(folder or "/")
+        above = self._folder(folder)
         return Resolved(f"{above.path.rstrip('/')}/{name}", above.links)
 
     def _folder(self, path: str) -> Resolved:
         if path not in self._folders:
-            self._folders[path] = self._walk(path, ())
+            self._folders[path] = self._walk(Resolved("/", ()), path)
         return self._folders[path]
 
-    def _walk(self, path: str, links: tuple[str, ...]) -> Resolved:
-        folder, _, name = path.rstrip("/").rpartition("/")
-        if not name:
-            return Resolved("/", links)
-        above = self._folder(folder or "/")
-        links = (*links, *(link for link in above.links if link not in links))
-        if name in ("", "."):
-            return Resolved(above.path, links)
-        if name == "..":
-            return Resolved(above.path.rpartition("/")[0] or "/", links)
-        own = f"{above.path.rstrip('/')}/{name}"
-        target = self._target(own)
-        if target is None or own in links or len(links) > _LINKS_AT_MOST:
-            return Resolved(own, links)
-        return self._walk(target if target.startswith("/") else f"{above.path}/{target}", (*links, own))
+    def _walk(self, start: Resolved, path: str) -> Resolved:
+        """Follows a path from a folder without links."""
+        here, links = start.path.rstrip("/"), list(start.links)
+        waiting, followed = path.split("/")[::-1], 0
+        while waiting:
+            part = waiting.pop()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                here = here.rpartition("/")[0]
+                continue
+            own = f"{here}/{part}"
+            target = self._target(own) if followed < _LINKS_AT_MOST else None
+            if target is None:
+                here = own
+                continue
+            followed += 1
+            if own not in links:
+                links.append(own)
+            waiting.extend(target.split("/")[::-1])
+            here = "" if target.startswith("/") else here
+        return Resolved(here or "/", tuple(links))
 
     def _target(self, path: str) -> str | None:
         if path.startswith("/proc/"):

@@ -204,8 +204,8 @@ class _Replay:
         if writes and (creates or "O_TRUNC" in flags or "O_TMPFILE" in flags):
             self.changes.write(path)
         elif reads and not self.changes.was_temporary(path):
-            how = AccessKind.LOOKED_FOR if "O_PATH" in flags else AccessKind.OPENED
-            self._find(Resolved(path, resolved.links), named or path, how, process)
+            kind = AccessKind.LOOKED_FOR if "O_PATH" in flags else AccessKind.OPENED
+            self._find(Resolved(path, resolved.links), named or path, kind, process)
 
     def _look(self, call: SystemCall, process: _Process, *, succeeded: bool) -> None:
         if _argument(call, _PATHS[call.name][0][1]) == '""':
@@ -239,25 +239,25 @@ class _Replay:
         elif call.error in _MISSING:
             self._miss(named, process)
 
-    def _find(self, resolved: Resolved, named: str, how: AccessKind, process: _Process) -> None:
+    def _find(self, resolved: Resolved, named: str, kind: AccessKind, process: _Process) -> None:
         if self.changes.is_written(resolved.path):
             return
         path = self.changes.origin(resolved.path)
         links = tuple(link for link in resolved.links if not self.changes.is_written(link))
         known = self.found.get(path)
-        if known is None or (known.how is AccessKind.LOOKED_FOR and how is not AccessKind.LOOKED_FOR):
+        if known is None or (known.kind is AccessKind.LOOKED_FOR and kind is not AccessKind.LOOKED_FOR):
             links = (*links, *(link for link in (known.links if known else ()) if link not in links))
-            self.found[path] = Access(path=path, how=how, process=process.program, named=named, links=links)
+            self.found[path] = Access(path=path, kind=kind, process=process.program, named=named, links=links)
         elif new := [link for link in links if link not in known.links]:
             self.found[path] = Access(
-                path=path, how=known.how, process=known.process, named=known.named, links=(*known.links, *new)
+                path=path, kind=known.kind, process=known.process, named=known.named, links=(*known.links, *new)
             )
 
     def _miss(self, named: str, process: _Process) -> None:
         resolved = self.links.resolve(named)
         path = self.changes.origin(resolved.path)
         if path not in self.absent and not self.changes.is_gone(path):
-            self.absent[path] = Access(path=path, how=AccessKind.LOOKED_FOR, process=process.program, named=named)
+            self.absent[path] = Access(path=path, kind=AccessKind.LOOKED_FOR, process=process.program, named=named)
 
     def _change(self, call: SystemCall, process: _Process) -> None:
         """Follows a successful call that changes files."""

@@ -29,7 +29,7 @@ class Access(Frozen):
     """
 
     path: str
-    how: AccessKind
+    kind: AccessKind
     process: str
     named: str = ""
     links: tuple[str, ...] = ()
