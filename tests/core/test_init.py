@@ -32,6 +32,7 @@ NAMES = st.text('aB0/.-_ "\\\né\u2028\x7f', max_size=12)
         ([("packer.json", "")], ["shop"]),
         ([("linux/base/base.pkr.hcl", ""), ("windows/base/base.pkr.hcl", "")], ["linux-base", "windows-base"]),
         ([("jammy/agent.pkr.hcl", ""), ("focal/agent.pkr.hcl", ""), ("web/web.json", "")], ["jammy", "focal", "web"]),
+        ([("tf/aws/web.json", ""), ("tf/web.json", "")], ["aws-web", "tf-web"]),
         ([("x/a.json", ""), ("x/a.pkr.hcl", "")], ["a", "a-2"]),
         ([("all.pkr.hcl", "amazon-ebs.web"), ("all.pkr.hcl", "amazon-ebs.db")], ["web", "db"]),
         (

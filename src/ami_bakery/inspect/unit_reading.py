@@ -32,6 +32,7 @@ _AMI_BUILDERS = ("amazon-chroot", "amazon-ebs", "amazon-ebssurrogate", "amazon-i
 _SET_BY_BAKERY = frozenset(("aws_region", "config_checksum"))
 _LIKE_A_SOURCE = re.compile(r"ami|base|image|source", re.IGNORECASE)
 _EXAMPLE = re.compile(r"example|sample|template|\bdist\b", re.IGNORECASE)
+_PLACE = re.compile(r"_(?:arn|dir|file|filename|folder|name|path|url)$", re.IGNORECASE)
 _MOST_TRIED, _MOST_LISTED = 8, 5
 
 
@@ -239,7 +240,7 @@ def _producing(facts: TemplateFacts) -> tuple[Builder, ...]:
 
 def _missing_variables(facts: TemplateFacts, source: str) -> Iterator[Todo]:
     missing = [each for each in facts.variables if each.missing and each.name not in {*_SET_BY_BAKERY, source}]
-    secret = [each for each in missing if each.sensitive or is_possible_secret(each.name)]
+    secret = [each for each in missing if each.sensitive or _may_be_secret(each.name)]
     named = [each for each in missing if each not in secret]
     if named:
         lines = tuple(f'vars.{toml_key(each.name)} = "..." # {each.location}' for each in named)
@@ -249,6 +250,11 @@ def _missing_variables(facts: TemplateFacts, source: str) -> Iterator[Todo]:
         hcl2 = facts.format is TemplateFormat.HCL2
         how = f"in the environment ({names})" if hcl2 else "with -var after `--`, or use the environment's credentials"
         yield Todo(text=f"Set {_without_default(secret)}, {how}: a secret must not be in this file.")
+
+
+def _may_be_secret(name: str) -> bool:
+    """Whether the variable may hold a secret itself, not the place of one."""
+    return is_possible_secret(name) and not _PLACE.search(name)
 
 
 def _without_default(variables: Sequence[Variable]) -> str:

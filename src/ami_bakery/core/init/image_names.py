@@ -26,7 +26,8 @@ def image_names(sources: Sequence[tuple[str, str]], root: str) -> tuple[str, ...
     sources  (path of the template, relative to the root; the builder's name if the template has several, else empty)
     root     the name of the root folder, for templates in it
     """
-    parts = _without_repeated_stems([_parts(path, builder, root) for path, builder in sources], sources)
+    parts = [_parts(path, builder, root) for path, builder in sources]
+    parts = _with_generic_folders(_without_repeated_stems(parts, sources), sources, root)
     depths = [1] * len(parts)
     for _ in range(max(map(len, parts), default=0)):
         groups: dict[str, set[tuple[str, ...]]] = {}
@@ -60,12 +61,26 @@ def _without_repeated_stems(
 ) -> list[tuple[str, ...]]:
     """Removes the file's name where other folders have the same, if each folder's own name is unique."""
     stems = Counter(part[0].lower() for part in parts)
-    folders = Counter(path.split("/")[-2].lower() for path, builder in sources if "/" in path and not builder)
+    above = [path.split("/")[-2] if "/" in path and not builder else "" for path, builder in sources]
+    folders = Counter(folder.lower() for folder in above)
+    kept = {
+        part[0].lower()
+        for part, folder in zip(parts, above, strict=True)
+        if len(part) < 2 or part[1] != folder or folders[folder.lower()] > 1 or folder.lower() in stems
+    }
+    return [part[1:] if stems[part[0].lower()] > 1 and part[0].lower() not in kept else part for part in parts]
+
+
+def _with_generic_folders(
+    parts: Sequence[tuple[str, ...]], sources: Sequence[tuple[str, str]], root: str
+) -> list[tuple[str, ...]]:
+    """Uses all folders where those that say something do not make the name unique."""
+    counts = Counter(tuple(map(str.lower, part)) for part in parts)
     result = []
-    for part, (path, builder) in zip(parts, sources, strict=True):
-        folder = path.split("/")[-2] if "/" in path and not builder else ""
-        is_named = len(part) > 1 and part[1] == folder and folders[folder.lower()] == 1 and folder.lower() not in stems
-        result.append(part[1:] if stems[part[0].lower()] > 1 and is_named else part)
+    for part, (path, _) in zip(parts, sources, strict=True):
+        outward = [_allowed(folder) for folder in (*reversed(path.split("/")[:-1]), root)]
+        is_unique = counts[tuple(map(str.lower, part))] == 1
+        result.append(part if is_unique else tuple(dict.fromkeys((part[0], *filter(None, outward)))))
     return result
 
 
