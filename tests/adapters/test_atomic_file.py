@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.adapters.files.atomic_file import replace_file
+from ami_bakery.adapters.files.atomic_file import create_file, replace_file
 from ami_bakery.errors import OutputError
 
 
@@ -163,3 +163,60 @@ def test_an_existing_large_file_is_not_read(tmp_path: Path) -> None:
     write(target)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
     assert target.read_text() == "new"
+
+
+# create_file
+
+
+def test_a_file_is_created_once(tmp_path: Path) -> None:
+    path = tmp_path / "new"
+    create_file(str(path), "first\n", "Fix it.")
+    for _ in range(2):
+        with pytest.raises(OutputError, match="File exists"):
+            create_file(str(path), "second\n", "Fix it.")
+    assert path.read_text() == "first\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["new"]
+
+
+def test_of_many_threads_one_creates_the_whole_file(tmp_path: Path) -> None:
+    path, created = tmp_path / "new", []
+    texts = [f"{number}\n" * 1000 for number in range(8)]
+
+    def create(text: str) -> None:
+        try:
+            create_file(str(path), text, "Fix it.")
+        except OutputError:
+            return
+        created.append(text)
+
+    threads = [threading.Thread(target=create, args=[text]) for text in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [path.read_text()] == created
+    assert [each.name for each in tmp_path.iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("target", ["file", "missing", "missing/file", "."])
+def test_a_link_counts_as_the_file(tmp_path: Path, target: str) -> None:
+    (tmp_path / "file").write_text("old\n")
+    (tmp_path / "new").symlink_to(target)
+    with pytest.raises(OutputError, match="File exists"):
+        create_file(str(tmp_path / "new"), "text\n", "Fix it.")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "new"]
+    assert (tmp_path / "file").read_text() == "old\n"
+
+
+def test_a_file_in_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="No such file"):
+        create_file(str(tmp_path / "missing/new"), "text\n", "Fix it.")
+
+
+def test_the_mode_of_a_new_file_follows_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        create_file(str(tmp_path / "new"), "text\n", "Fix it.")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o640
