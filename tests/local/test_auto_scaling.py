@@ -60,7 +60,12 @@ def test_mixed_policy_keeps_the_templates_of_its_overrides(scaling: Any, ec2: An
         "LaunchTemplateSpecification": {"LaunchTemplateId": one, "Version": "1"},
         "Overrides": [{"InstanceType": "t3.small", "LaunchTemplateSpecification": {"LaunchTemplateId": two}}],
     }
-    found = group(scaling, MixedInstancesPolicy={"LaunchTemplate": launch})["MixedInstancesPolicy"]["LaunchTemplate"]
+    group(scaling, LaunchTemplate={"LaunchTemplateId": one}, name="other")
+    scaling.update_auto_scaling_group(AutoScalingGroupName="other", MixedInstancesPolicy={"LaunchTemplate": launch})
+    assert "LaunchTemplate" not in described(scaling, "other")
+    made = group(scaling, MixedInstancesPolicy={"LaunchTemplate": launch})
+    assert "LaunchTemplate" not in made
+    found = made["MixedInstancesPolicy"]["LaunchTemplate"]
     assert found["LaunchTemplateSpecification"]["LaunchTemplateId"] == one
     assert found["Overrides"][0]["LaunchTemplateSpecification"]["LaunchTemplateId"] == two
 
@@ -132,6 +137,15 @@ def test_template_replaces_the_launch_configuration_of_a_group(scaling: Any, ec2
     scaling.update_auto_scaling_group(AutoScalingGroupName="app", LaunchConfigurationName="lc")
     found = described(scaling)
     assert (found["LaunchConfigurationName"], "LaunchTemplate" in found) == ("lc", False)
+
+
+def test_update_of_the_size_keeps_the_mixed_policy(scaling: Any, ec2: Any) -> None:
+    one = template(ec2, bake(ec2, "app"), "one")
+    launch = {"LaunchTemplateSpecification": {"LaunchTemplateId": one, "Version": "1"}}
+    group(scaling, MixedInstancesPolicy={"LaunchTemplate": launch})
+    scaling.update_auto_scaling_group(AutoScalingGroupName="app", MaxSize=3)
+    found = described(scaling)
+    assert (found["MaxSize"], "MixedInstancesPolicy" in found) == (3, True)
 
 
 def test_sizes_are_checked(scaling: Any, ec2: Any) -> None:

@@ -66,6 +66,9 @@ def test_deleted_versions_keep_their_numbers_and_the_default_stays(ec2: Any) -> 
         [2],
         [(1, "unexpectedError"), (7, "launchTemplateVersionDoesNotExist")],
     )
+    call = ec2.delete_launch_template_versions
+    assert refusal(call, LaunchTemplateId=made, Versions=["$Latest"])[0] == "InvalidParameterValue"
+    assert refusal(versions, ec2=ec2, template_id=made, MinVersion="x")[0] == "InvalidParameterValue"
     assert add_version(ec2, made, ami) == 3
     assert sorted(versions(ec2, made)) == [1, 3]
     assert refusal(versions, ec2=ec2, template_id=made, Versions=["2"])[0] == "InvalidLaunchTemplateId.VersionNotFound"

@@ -78,7 +78,9 @@ def test_accounts_and_regions_have_their_own_parameters(ssm: Any, client: Client
     assert refusal(client("ssm", account=1).get_parameter, Name=NAME)[0] == "ParameterNotFound"
     arn = get(ssm)["ARN"]
     assert get(ssm, arn)["Value"] == "v"
-    assert refusal(client("ssm", account=1).get_parameter, Name=arn)[0] == "ParameterNotFound"
+    other = client("ssm", account=1)
+    assert refusal(other.get_parameter, Name=arn)[0] == "ParameterNotFound"
+    assert other.get_parameters(Names=[arn])["InvalidParameters"] == [arn]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import policy_sentry
 import pytest
 
 from ami_bakery.local import Control, LocalAws
-from ami_bakery.local.iam_policy import _ON_GROUPS, _ON_PARAMETERS, _OPTIONAL, _RESOURCES, Policy
+from ami_bakery.local.iam_policy import Policy
+from ami_bakery.local.iam_requests import _ON_GROUPS, _ON_PARAMETERS, _OPTIONAL, _RESOURCES
 from tests.harness import PROGRAMS, Harness
 
 from .conftest import Client, bake, launch
@@ -109,6 +110,52 @@ def test_policy_applies_to_a_command(app: Harness) -> None:
     assert "does not support NotResource" in run.stderr
     run = app.run("local", "--policy", "absent.json", "--", program, "plan")
     assert (run.status, "reading the policy absent.json" in run.stderr) == (2, True)
+
+
+def when(statement: dict[str, Any], **conditions: Any) -> dict[str, Any]:
+    return {**statement, "Condition": {name.replace("__", ":"): value for name, value in conditions.items()}}
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"StringEquals": {"aws:ResourceTag/owner": "bakery"}},
+        {"StringEquals": {"ec2:ResourceTag/owner": ["bakery", "other"]}},
+        {"Null": {"aws:ResourceTag/owner": "false"}},
+    ],
+    ids=str,
+)
+def test_policy_can_require_a_tag_of_the_resource(ec2: Any, control: Control, condition: dict[str, Any]) -> None:
+    plain, tagged = bake(ec2, "plain"), bake(ec2, "tagged")
+    ec2.create_tags(Resources=[tagged], Tags=[{"Key": "owner", "Value": "bakery"}])
+    control.enforce(policy(when(allow(["ec2:DisableImage", "ec2:DeregisterImage"]), **condition)))
+    code, text = refusal(ec2.disable_image, ImageId=plain)
+    assert (code, f"ec2:DisableImage on resource: arn:aws:ec2:us-east-1::image/{plain}" in text) == (
+        "UnauthorizedOperation",
+        True,
+    )
+    ec2.disable_image(ImageId=tagged)
+    ec2.deregister_image(ImageId=tagged)
+
+
+def test_policy_can_require_a_tag_of_a_parameter(client: Client, control: Control) -> None:
+    ssm = client("ssm")
+    ssm.put_parameter(Name="/plain", Value="x", Type="String")
+    ssm.put_parameter(Name="/tagged", Value="x", Type="String", Tags=[{"Key": "owner", "Value": "bakery"}])
+    control.enforce(policy(when(allow("ssm:*"), StringEquals={"aws:ResourceTag/owner": "bakery"})))
+    assert refusal(ssm.delete_parameter, Name="/plain")[0] == "AccessDeniedException"
+    ssm.delete_parameter(Name="/tagged")
+
+
+def test_policy_can_allow_only_calls_that_ec2_makes_for_the_user(ec2: Any, control: Control) -> None:
+    made = bake(ec2, "app")
+    via = when(
+        allow("ec2:DescribeInstances"), ForAnyValue__StringEquals={"aws:CalledVia": ["ec2-images.amazonaws.com"]}
+    )
+    control.enforce(policy(allow("ec2:DescribeImageReferences"), via))
+    types = [{"ResourceType": "ec2:Instance"}]
+    assert ec2.describe_image_references(ImageIds=[made], ResourceTypes=types)["ImageReferences"] == []
+    assert refusal(ec2.describe_instances)[0] == "UnauthorizedOperation"
 
 
 @pytest.mark.parametrize(

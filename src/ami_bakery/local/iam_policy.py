@@ -4,106 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ami_bakery.errors import UsageError
 
-_RESOURCES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "AuthorizeSecurityGroupIngress": (("security-group", "GroupId"),),
-    "CopyImage": (("image",), ("snapshot",)),
-    "CreateImage": (("image",), ("instance", "InstanceId"), ("snapshot",)),
-    "CreateImageUsageReport": (("image", "ImageId"), ("image-usage-report",)),
-    "CreateKeyPair": (("key-pair", "KeyName"),),
-    "CreateSecurityGroup": (("security-group",), ("vpc", "VpcId")),
-    "CreateTags": (("", "ResourceId"),),
-    "CreateLaunchTemplate": (("launch-template",),),
-    "CreateLaunchTemplateVersion": (("launch-template", "LaunchTemplateId", "LaunchTemplateName"),),
-    "DeleteLaunchTemplate": (("launch-template", "LaunchTemplateId", "LaunchTemplateName"),),
-    "DeleteLaunchTemplateVersions": (("launch-template", "LaunchTemplateId", "LaunchTemplateName"),),
-    "ModifyLaunchTemplate": (("launch-template", "LaunchTemplateId", "LaunchTemplateName"),),
-    "DeleteImageUsageReport": (("image-usage-report", "ReportId"),),
-    "DeleteKeyPair": (("key-pair", "KeyName", "KeyPairId"),),
-    "DeleteSecurityGroup": (("security-group", "GroupId"),),
-    "DeleteSnapshot": (("snapshot", "SnapshotId"),),
-    "DeleteTags": (("", "ResourceId"),),
-    "DeleteVolume": (("volume", "VolumeId"),),
-    "DeregisterImage": (("image", "ImageId"),),
-    "DisableImage": (("image", "ImageId"),),
-    "DisableImageDeprecation": (("image", "ImageId"),),
-    "DisableImageDeregistrationProtection": (("image", "ImageId"),),
-    "EnableImage": (("image", "ImageId"),),
-    "EnableImageDeprecation": (("image", "ImageId"),),
-    "EnableImageDeregistrationProtection": (("image", "ImageId"),),
-    "DescribeImageAttribute": (("image", "ImageId"),),
-    "DescribeSnapshotAttribute": (("snapshot", "SnapshotId"),),
-    "ModifyImageAttribute": (("image", "ImageId"),),
-    "ModifyInstanceAttribute": (("instance", "InstanceId"),),
-    "ModifySnapshotAttribute": (("snapshot", "SnapshotId"),),
-    "RunInstances": (
-        ("image", "ImageId"),
-        ("instance",),
-        ("key-pair", "KeyName"),
-        ("launch-template", "LaunchTemplateId", "LaunchTemplateName"),
-        ("network-interface",),
-        ("security-group", "SecurityGroupId"),
-        ("subnet", "SubnetId"),
-        ("volume",),
-    ),
-    "StopInstances": (("instance", "InstanceId"),),
-    "TerminateInstances": (("instance", "InstanceId"),),
-}
-"""By EC2 action: the resource types that it is authorized on, each with the parameters that may name the resource.
-A type without parameters is created by the call. Other actions have the resource `*`. A test compares this table with
-AWS's reference."""
-_OPTIONAL = frozenset(
-    {("RunInstances", "key-pair"), ("RunInstances", "launch-template"), ("CreateSecurityGroup", "vpc")}
-)
-"""Authorized only if the call names a resource."""
-_TYPES = {
-    "ami": "image",
-    "eni": "network-interface",
-    "i": "instance",
-    "key": "key-pair",
-    "lt": "launch-template",
-    "sg": "security-group",
-    "snap": "snapshot",
-    "vol": "volume",
-}
-"""Resource types by the prefix of an id."""
-_OF_NO_ACCOUNT = frozenset({"image", "snapshot"})
-_ON_PARAMETERS = {
-    "AddTagsToResource": "ResourceId",
-    "DeleteParameter": "Name",
-    "DeleteParameters": "Names",
-    "GetParameter": "Name",
-    "GetParameterHistory": "Name",
-    "GetParameters": "Names",
-    "GetParametersByPath": "Path",
-    "LabelParameterVersion": "Name",
-    "ListTagsForResource": "ResourceId",
-    "PutParameter": "Name",
-    "RemoveTagsFromResource": "ResourceId",
-    "UnlabelParameterVersion": "Name",
-}
-"""By SSM action: the member that names the parameters that it is authorized on. Other actions have the resource `*`.
-A test compares this table with AWS's reference."""
-_ON_GROUPS = {
-    "CreateAutoScalingGroup": ("autoScalingGroup", "AutoScalingGroupName"),
-    "CreateLaunchConfiguration": ("launchConfiguration", "LaunchConfigurationName"),
-    "CreateOrUpdateTags": ("autoScalingGroup", "Tags.member.1.ResourceId"),
-    "DeleteAutoScalingGroup": ("autoScalingGroup", "AutoScalingGroupName"),
-    "DeleteLaunchConfiguration": ("launchConfiguration", "LaunchConfigurationName"),
-    "DeleteTags": ("autoScalingGroup", "Tags.member.1.ResourceId"),
-    "SetDesiredCapacity": ("autoScalingGroup", "AutoScalingGroupName"),
-    "UpdateAutoScalingGroup": ("autoScalingGroup", "AutoScalingGroupName"),
-}
-"""By Auto Scaling action: the resource type that it is authorized on, and the parameter that names the resource. Other
-actions have the resource `*`. A test compares this table with AWS's reference."""
-RESOLVE = "resolve:ssm:"
-"""The prefix of a parameter's name in place of an AMI id."""
 _ALWAYS_ALLOWED = frozenset({"sts:GetCallerIdentity"})
 
 
@@ -114,12 +21,39 @@ class PolicyRequest:
     action     with its service: ``ec2:CreateTags``
     resources  ARNs
     tags       tags of the request
+    via        the service that calls for the user (`aws:CalledVia`); empty for the user's own calls
     """
 
     action: str
     resources: tuple[str, ...]
     region: str
     tags: Mapping[str, str] = field(default_factory=dict)
+    via: str = ""
+
+
+TagsOf = Callable[[str], Mapping[str, str]]
+"""Returns the tags of an existing resource, by its ARN."""
+
+
+@dataclass(frozen=True, slots=True)
+class _TagConditions:
+    """Conditions on the tags of a request or a resource.
+
+    values   the allowed values of tags that must exist, by name
+    present  names of tags that must exist
+    absent   names of tags that must not exist
+    """
+
+    values: Mapping[str, frozenset[str]]
+    present: frozenset[str]
+    absent: frozenset[str]
+
+    def hold(self, tags: Mapping[str, str]) -> bool:
+        return (
+            all(tags.get(name) in values for name, values in self.values.items())
+            and self.present <= set(tags)
+            and self.absent.isdisjoint(tags)
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,18 +62,19 @@ class _Statement:
     actions: tuple[re.Pattern[str], ...]
     resources: tuple[re.Pattern[str], ...]
     regions: frozenset[str] | None
-    tags: Mapping[str, frozenset[str]]
-    """The allowed values of request tags, by name. The request must have all of these tags."""
-    without: frozenset[str]
-    """Names of tags that the request must not have."""
+    services: frozenset[str] | None
+    """The services that must call for the user."""
+    request_tags: _TagConditions
+    resource_tags: _TagConditions
 
-    def applies_to(self, request: PolicyRequest, resource: str) -> bool:
+    def applies_to(self, request: PolicyRequest, resource: str, tags_of: TagsOf) -> bool:
         return (
             any(pattern.fullmatch(request.action) for pattern in self.actions)
             and any(pattern.fullmatch(resource) for pattern in self.resources)
             and (self.regions is None or request.region in self.regions)
-            and all(request.tags.get(name) in values for name, values in self.tags.items())
-            and self.without.isdisjoint(request.tags)
+            and (self.services is None or request.via in self.services)
+            and self.request_tags.hold(request.tags)
+            and self.resource_tags.hold(tags_of(resource))
         )
 
 
@@ -156,12 +91,12 @@ class Policy:
             raise ValueError('a policy needs "Version": "2012-10-17" and "Statement"')
         return cls(tuple(_statement(statement) for statement in _listed(document.get("Statement", ()))))
 
-    def refused(self, request: PolicyRequest) -> str | None:
+    def refused(self, request: PolicyRequest, tags_of: TagsOf) -> str | None:
         """Returns the first resource on which the call is not allowed; None if it is allowed."""
         if request.action in _ALWAYS_ALLOWED:
             return None
         for resource in request.resources:
-            concerned = [statement for statement in self.statements if statement.applies_to(request, resource)]
+            concerned = [statement for statement in self.statements if statement.applies_to(request, resource, tags_of)]
             if not concerned or not all(statement.allows for statement in concerned):
                 return resource
         return None
@@ -179,142 +114,6 @@ def read_policy(path: str) -> str:
     return text
 
 
-def calls(
-    service: str,
-    action: str,
-    parameters: Mapping[str, str],
-    *,
-    region: str,
-    account: str,
-    names: Mapping[str, str],
-) -> Iterator[PolicyRequest]:
-    """Yields the permissions that one API call needs: its action, and those for tags and for parameters that it names.
-
-    parameters  in the form of EC2's protocol, ``ResourceId.1``; of SSM, ``Name`` or ``Names.1``
-    names       the names that policies use, by the values that requests may have: of key pairs by id, of AMIs by
-                ``resolve:ssm:NAME``
-    """
-    arn = _Arns(region, account)
-    if service == "ssm":
-        yield from _ssm_calls(action, parameters, arn)
-        return
-    if service == "autoscaling":
-        kind, member = _ON_GROUPS.get(action, ("", ""))
-        group = arn.scaling(kind, parameters.get(member, "*")) if kind else "*"
-        tags = _request_tags(parameters)
-        yield PolicyRequest(action=f"autoscaling:{action}", resources=(group,), region=region, tags=tags)
-        return
-    if service == "ec2" and action in _RESOURCES:
-        resources = tuple(_resources(action, parameters, arn, names))
-    else:
-        resources = ("*",)
-    tags = _request_tags(parameters)
-    yield PolicyRequest(action=f"{service}:{action}", resources=resources, region=region, tags=tags)
-    for name, value in parameters.items():
-        if service == "ec2" and re.fullmatch(r"TagSpecification\.\d+\.ResourceType", name):
-            yield PolicyRequest(action="ec2:CreateTags", resources=(arn.of(value, "*"),), region=region, tags=tags)
-        if service == "ec2" and action == "DescribeImageReferences":
-            yield from _reference_calls(name, value, region)
-        if name.rpartition(".")[2] == "ImageId" and value.startswith(RESOLVE) and action == "RunInstances":
-            parameter = arn.parameter(value.removeprefix(RESOLVE))
-            yield PolicyRequest(action="ssm:GetParameters", resources=(parameter,), region=region)
-
-
-_REFERENCE_CALLS = {
-    "ec2:Instance": ("ec2:DescribeInstances",),
-    "ec2:LaunchTemplate": ("ec2:DescribeLaunchTemplates", "ec2:DescribeLaunchTemplateVersions"),
-    "ssm:Parameter": ("ssm:DescribeParameters", "ssm:GetParameters"),
-    "imagebuilder:ImageRecipe": ("imagebuilder:ListImageRecipes",),
-    "imagebuilder:ContainerRecipe": ("imagebuilder:ListContainerRecipes", "imagebuilder:GetContainerRecipe"),
-}
-"""The permissions that DescribeImageReferences needs for each resource type (EC2 User Guide, "Identify your resources
-referencing specified AMIs")."""
-
-
-def _reference_calls(name: str, value: str, region: str) -> Iterator[PolicyRequest]:
-    """Yields the permissions for the resource types that one parameter of DescribeImageReferences names."""
-    kinds: Iterable[str] = ()
-    if name == "IncludeAllResourceTypes" and value == "true":
-        kinds = _REFERENCE_CALLS
-    elif name.endswith(".ResourceType"):
-        kinds = (value,)
-    for action in (action for kind in kinds for action in _REFERENCE_CALLS.get(kind, ())):
-        yield PolicyRequest(action=action, resources=("*",), region=region)
-
-
-def _ssm_calls(action: str, parameters: Mapping[str, str], arn: _Arns) -> Iterator[PolicyRequest]:
-    """Yields the permissions of an SSM call. Actions on parameters need them on each parameter or path."""
-    tags = _request_tags(parameters)
-    if action in _ON_PARAMETERS:
-        member = _ON_PARAMETERS[action]
-        resources = tuple(
-            arn.parameter(value) for name, value in parameters.items() if name.partition(".")[0] == member
-        )
-    else:
-        resources = ("*",)
-    yield PolicyRequest(action=f"ssm:{action}", resources=resources, region=arn.region, tags=tags)
-    if action == "PutParameter" and tags:
-        yield PolicyRequest(action="ssm:AddTagsToResource", resources=resources, region=arn.region, tags=tags)
-
-
-def _request_tags(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Returns all tags of a call, without regard to the resource type."""
-    named = {name: value for name, value in parameters.items() if re.search(r"(^|\.)Tags?(\.member)?\.\d+\.Key$", name)}
-    return {value: parameters.get(f"{name.removesuffix('Key')}Value", "") for name, value in named.items()}
-
-
-def refusal_text(account: str, action: str, resource: str) -> str:
-    """Returns EC2's message, without the encoded part after it."""
-    return (
-        f"You are not authorized to perform this operation. User: arn:aws:iam::{account}:user/embedded is not "
-        f"authorized to perform: {action} on resource: {resource} because no identity-based policy allows the {action} "
-        "action"
-    )
-
-
-def _resources(action: str, parameters: Mapping[str, str], arn: _Arns, names: Mapping[str, str]) -> Iterator[str]:
-    for kind, *wanted in _RESOURCES[action]:
-        named = [value for name, value in parameters.items() if _parameter(name) in wanted]
-        if not named and (action, kind) not in _OPTIONAL:
-            named = ["*"]
-        for value in named:
-            yield arn.of(kind or _type_of(value), names.get(value, value))
-
-
-def _parameter(name: str) -> str:
-    """Returns the name without indices: ``NetworkInterface.1.SecurityGroupId.1`` is ``SecurityGroupId``."""
-    return re.sub(r"^(NetworkInterface\.\d+|LaunchTemplate)\.", "", name).partition(".")[0]
-
-
-def _type_of(resource: str) -> str:
-    kind = _TYPES.get(resource.partition("-")[0])
-    if kind is None:
-        raise ValueError(f"the embedded EC2 does not know the resource type of {resource}")
-    return kind
-
-
-@dataclass(frozen=True, slots=True)
-class _Arns:
-    region: str
-    account: str
-
-    def of(self, kind: str, name: str) -> str:
-        account = "" if kind in _OF_NO_ACCOUNT else self.account
-        return f"arn:aws:ec2:{self.region}:{account}:{kind}/{name}"
-
-    def scaling(self, kind: str, name: str) -> str:
-        """Returns the ARN of a group or launch configuration; the UUID in it is not known before it is created."""
-        return f"arn:aws:autoscaling:{self.region}:{self.account}:{kind}:*:{kind}Name/{name}"
-
-    def parameter(self, name: str) -> str:
-        """Returns the ARN of a parameter or path without its selector; AWS's public parameters have no account."""
-        if name.startswith("arn:"):
-            return ":".join(name.split(":")[:6])
-        name = name.partition(":")[0]
-        account = "" if name.startswith("/aws/service/") else self.account
-        return f"arn:aws:ssm:{self.region}:{account}:parameter/{name.lstrip('/')}"
-
-
 def _statement(statement: Mapping[str, Any]) -> _Statement:
     unknown = set(statement) - {"Sid", "Effect", "Action", "Resource", "Condition"}
     if unknown:
@@ -327,21 +126,28 @@ def _statement(statement: Mapping[str, Any]) -> _Statement:
         actions=tuple(_pattern(action, re.IGNORECASE) for action in _listed(statement["Action"])),
         resources=tuple(_pattern(resource) for resource in _listed(statement["Resource"])),
         regions=conditions.regions,
-        tags=conditions.tags,
-        without=frozenset(conditions.without),
+        services=conditions.services,
+        request_tags=conditions.tags(_REQUEST_TAG),
+        resource_tags=conditions.tags(_RESOURCE_TAG),
     )
 
 
-_REQUEST_TAG = "aws:RequestTag/"
+_REQUEST_TAG, _RESOURCE_TAG = "aws:RequestTag/", "aws:ResourceTag/"
+_SUPPORTED = (
+    "the embedded EC2 supports these conditions: StringEquals of aws:RequestedRegion, "
+    f"{_REQUEST_TAG}... or {_RESOURCE_TAG}..., Null of {_REQUEST_TAG}... or {_RESOURCE_TAG}..., and "
+    "ForAnyValue:StringEquals of aws:CalledVia"
+)
 
 
 @dataclass(slots=True)
 class _Conditions:
-    """Supported conditions: StringEquals of aws:RequestedRegion or a request tag, Null "true" of a request tag."""
+    """The conditions of a statement. Tags are (prefix, name)."""
 
     regions: frozenset[str] | None = None
-    tags: dict[str, frozenset[str]] = field(default_factory=dict)
-    without: list[str] = field(default_factory=list)
+    services: frozenset[str] | None = None
+    values: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    present: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> _Conditions:
@@ -352,18 +158,29 @@ class _Conditions:
         return found
 
     def _add(self, operator: str, key: str, value: Any) -> None:
-        tag = key.removeprefix(_REQUEST_TAG)
+        # EC2 has its own name for the condition on tags of resources.
+        prefix, slash, name = key.replace("ec2:ResourceTag/", _RESOURCE_TAG).partition("/")
+        tag = (prefix + slash, name)
+        is_tag = tag[0] in (_REQUEST_TAG, _RESOURCE_TAG)
         if operator == "StringEquals" and key == "aws:RequestedRegion":
             self.regions = frozenset(_listed(value))
-        elif operator == "StringEquals" and tag != key:
-            self.tags[tag] = frozenset(_listed(value))
-        elif operator == "Null" and tag != key and value in ("true", True):
-            self.without.append(tag)
+        elif operator == "ForAnyValue:StringEquals" and key == "aws:CalledVia":
+            self.services = frozenset(_listed(value))
+        elif operator == "StringEquals" and is_tag:
+            self.values[tag] = frozenset(_listed(value))
+        elif operator == "Null" and is_tag and value in ("true", "false", True, False):
+            self.present[tag] = value in ("false", False)
         else:
-            raise ValueError(
-                "the embedded EC2 supports these conditions: StringEquals of aws:RequestedRegion or "
-                f'{_REQUEST_TAG}..., and Null "true" of {_REQUEST_TAG}...; not {operator} of {key}'
-            )
+            raise ValueError(f"{_SUPPORTED}; not {operator} of {key}")
+
+    def tags(self, prefix: str) -> _TagConditions:
+        """Returns the conditions on the tags of the request or of the resource."""
+        wanted = {name: present for (of, name), present in self.present.items() if of == prefix}
+        return _TagConditions(
+            {name: values for (of, name), values in self.values.items() if of == prefix},
+            frozenset(name for name, present in wanted.items() if present),
+            frozenset(name for name, present in wanted.items() if not present),
+        )
 
 
 def _pattern(text: str, flags: int = 0) -> re.Pattern[str]:

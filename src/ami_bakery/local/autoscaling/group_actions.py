@@ -121,6 +121,9 @@ class GroupActions(CheckedResponse, AutoScalingResponse):
             group.ec2_launch_template = None
         elif given:
             group.launch_config = group.launch_configuration_name = None
+            if given == ["MixedInstancesPolicy"]:
+                # moto shows a LaunchTemplate for as long as the group has this member.
+                vars(group).pop("provided_launch_template_version", None)
         else:
             group.mixed_instances_policy = policy
         return answer

@@ -96,6 +96,8 @@ class LaunchTemplateActions(StrictResponse):
         numbers: list[str] = self._get_param("Versions", [])
         if not numbers:
             raise MissingParameterError("Versions")
+        for number in numbers:
+            _checked_number(number)
         if len(numbers) > _MAX_DELETED:  # a guess
             raise EC2ClientError("InvalidParameterValue", f"You can specify up to {_MAX_DELETED} versions.")
         self.error_on_dryrun()
@@ -173,7 +175,8 @@ class LaunchTemplateActions(StrictResponse):
             if lowest or highest:
                 raise EC2ClientError("InvalidParameterCombination", "Specify either versions or a range of versions.")
             return _selected(template, numbers)
-        inside = range(int(lowest or 1), int(highest or template.versions[-1].number) + 1)
+        last = _checked_number(highest) if highest else template.versions[-1].number
+        inside = range(_checked_number(lowest) if lowest else 1, last + 1)
         return [version for version in template.newest(len(template.versions)) if version.number in inside]
 
     def _names_template(self) -> bool:
@@ -221,6 +224,12 @@ class LaunchTemplateActions(StrictResponse):
             "VersionDescription": version.description,
             "VersionNumber": version.number,
         }
+
+
+def _checked_number(number: str) -> int:
+    if not number.isdecimal():
+        raise EC2ClientError("InvalidParameterValue", f"The launch template version number '{number}' is not valid.")
+    return int(number)
 
 
 def _selected(template: LocalLaunchTemplate, numbers: list[str]) -> list[LaunchTemplateVersion]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import threading
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -23,7 +24,7 @@ from moto.sts.models import STSBackend, sts_backends
 from ami_bakery.local.ec2 import public_images
 from ami_bakery.local.ec2.local_images import LocalAmi, public_image
 from ami_bakery.local.ec2.replication_lag import KeyPairLag
-from ami_bakery.local.iam_policy import RESOLVE
+from ami_bakery.local.iam_requests import RESOLVE
 from ami_bakery.local.ssm.parameter_names import split_selector
 from ami_bakery.local.ssm.parameter_store import IMAGE_TYPE, LocalParameters, public_parameters
 
@@ -188,6 +189,16 @@ class MotoState:
         except SSMException:
             return None
         return found.value if found is not None and found.data_type == IMAGE_TYPE else None
+
+    def tags_of(self, account_id: str, region: str, arn: str) -> Mapping[str, str]:
+        """Returns the tags of an EC2 resource or a parameter by its ARN; none if there is none. Only while entered."""
+        if ":ssm:" in arn:
+            parameter = self.parameters(account_id, region).own("/" + arn.partition(":parameter/")[2])
+            return parameter.tags if parameter else {}
+        backend, name = self.backend(account_id, region), arn.rpartition("/")[2]
+        pair = backend.key_pairs.get(name) if ":key-pair/" in arn else None
+        tags: Mapping[str, str] = backend.tags.get(pair.id if pair else name, {})
+        return tags
 
     def settle_parameters(self, validation_seconds: float) -> None:
         """Completes the pending writes of parameters that are due. Only while entered."""

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from ami_bakery.local.http import endpoint
+from ami_bakery.local.http.api_request import ApiRequest
 from ami_bakery.local.http.response import Response
-from ami_bakery.local.http.service import ApiRequest, Service
 
 if TYPE_CHECKING:
     from ami_bakery.local.http.certificate_authority import Authority
+    from ami_bakery.local.http.service import Service
 
 _HOP_BY_HOP = frozenset(
     {

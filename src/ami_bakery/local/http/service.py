@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
-from urllib.parse import parse_qs
 
 import msgspec
 from botocore.exceptions import UnknownServiceError
@@ -21,21 +18,23 @@ from moto.iam.responses import IamResponse
 from moto.sts.responses import TokenResponse
 from werkzeug.exceptions import HTTPException
 
-from ami_bakery.local import iam_policy
+from ami_bakery.local import iam_requests
 from ami_bakery.local.autoscaling.group_actions import GroupActions
 from ami_bakery.local.ec2.instance_actions import EmbeddedEc2, InstanceHost
 from ami_bakery.local.ec2.local_images import seed_image
 from ami_bakery.local.ec2.moto_state import MotoState
 from ami_bakery.local.faults import FaultKind, FaultPlan
 from ami_bakery.local.http import endpoint
-from ami_bakery.local.http.response import Protocol, Response, error, protocol_of
+from ami_bakery.local.http.api_request import ApiRequest, ParsedRequest, parse_request
+from ami_bakery.local.http.response import Protocol, Response, error
 from ami_bakery.local.http.signature import is_signed_with
+from ami_bakery.local.iam_policy import PolicyRequest
 from ami_bakery.local.local_settings import Behaviour, LocalSettings
 from ami_bakery.local.report import ApiCall, Recorder
 from ami_bakery.local.ssm.parameter_actions import ParameterActions
 
 if TYPE_CHECKING:
-    from ami_bakery.local.http.endpoint import Endpoint
+    pass
 
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/")
 _ERROR_CODE = re.compile(r'<Code>([^<]+)</Code>|"__type": *"(?:[^"#]*#)?([^"]+)"')
@@ -46,17 +45,6 @@ _REFUSALS = {
     Protocol.XML: ("AccessDenied", 403),
 }
 _NEEDS_NO_CREDENTIALS = frozenset({"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ApiRequest:
-    """A request to an AWS API. `headers` have lower-case names; `path` includes the query string."""
-
-    method: str
-    host: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class SeedImage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -85,17 +73,6 @@ class SeedImages(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
 
     region: str
     images: list[SeedImage]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _ParsedRequest:
-    """A parsed request; `generation` is the number of resets before it arrived."""
-
-    endpoint: Endpoint
-    action: str
-    protocol: Protocol
-    parameters: Mapping[str, str]
-    generation: int
 
 
 class Service:
@@ -150,7 +127,7 @@ class Service:
 
     def answer(self, request: ApiRequest) -> Response | None:
         """Answers a request; None if a fault drops the connection."""
-        parsed = _read(request, self._generation)
+        parsed = parse_request(request, self._generation)
         account = self._account(request)
         if account or parsed.action in _NEEDS_NO_CREDENTIALS:
             answer = self._answer_authenticated(request, parsed, account)
@@ -170,7 +147,7 @@ class Service:
             )
         return answer
 
-    def _answer_authenticated(self, request: ApiRequest, parsed: _ParsedRequest, account: str) -> Response | None:
+    def _answer_authenticated(self, request: ApiRequest, parsed: ParsedRequest, account: str) -> Response | None:
         """Answers a request of a known account: policy refusal, injected fault, or result."""
         refusal = self._refused_by_policy(parsed, account)
         if refusal is not None:
@@ -197,7 +174,7 @@ class Service:
                 return answer
         assert_never(fault.kind)
 
-    def _refused_by_policy(self, parsed: _ParsedRequest, account: str) -> Response | None:
+    def _refused_by_policy(self, parsed: ParsedRequest, account: str) -> Response | None:
         """Returns the policy's refusal; None if it allows the call. It applies only to the first account."""
         allowed, service, region = self.behaviour.policy, parsed.endpoint.service, parsed.endpoint.region
         if allowed is None or account != self._settings.accounts[0].account_id:
@@ -206,13 +183,15 @@ class Service:
             backend = self._state.backend(account, region)
             names = {pair.id: name for name, pair in backend.key_pairs.items()} | backend.launch_template_name_to_ids
             for value in parsed.parameters.values():
-                if value.startswith(iam_policy.RESOLVE):
+                if value.startswith(iam_requests.RESOLVE):
                     names[value] = self._state.resolve_image(value, account, region) or value
-        made = iam_policy.calls(service, parsed.action, parsed.parameters, region=region, account=account, names=names)
+        made = iam_requests.calls(
+            service, parsed.action, parsed.parameters, region=region, account=account, names=names
+        )
         for call in made:
-            resource = allowed.refused(call)
+            resource = allowed.refused(call, partial(self._tags_of, account, region))
             if resource is not None:
-                text = iam_policy.refusal_text(account, call.action, resource)
+                text = iam_requests.refusal_text(account, call.action, resource)
                 self._note_once(f"the policy does not allow {call.action} on {resource}")
                 code, status = _REFUSALS[parsed.protocol]
                 return error(parsed.protocol, code, text, status)
@@ -232,7 +211,7 @@ class Service:
         with self._state:
             return self._state.account_of_issued_key(key)
 
-    def _carry_out(self, request: ApiRequest, parsed: _ParsedRequest, account_id: str) -> Response:
+    def _carry_out(self, request: ApiRequest, parsed: ParsedRequest, account_id: str) -> Response:
         service, region = parsed.endpoint.service, parsed.endpoint.region
         if service not in endpoint.MODELLED:
             return self._refuse(parsed, "UnsupportedOperation", f"the service '{service}' ({request.host})")
@@ -284,9 +263,15 @@ class Service:
         policy = self.behaviour.policy
         if policy is None or account != self._settings.accounts[0].account_id:
             return True
-        return policy.refused(iam_policy.PolicyRequest(action=action, resources=(resource,), region=region)) is None
+        call = PolicyRequest(action=action, resources=(resource,), region=region)
+        return policy.refused(call, partial(self._tags_of, account, region)) is None
 
-    def _refuse(self, parsed: _ParsedRequest, code: str, what: str) -> Response:
+    def _tags_of(self, account: str, region: str, resource: str) -> Mapping[str, str]:
+        """Returns the tags of a resource of the account; none for a new one."""
+        with self._state:
+            return self._state.tags_of(account, region, resource)
+
+    def _refuse(self, parsed: ParsedRequest, code: str, what: str) -> Response:
         self._note_once(f"refused: {what} is not supported")
         return error(parsed.protocol, code, f"The embedded EC2 does not support {what}. Nothing was sent to AWS.")
 
@@ -301,45 +286,6 @@ class Service:
         self._state.clear()
 
 
-def _read(request: ApiRequest, generation: int) -> _ParsedRequest:
-    target = request.headers.get("x-amz-target", "")
-    text = request.body.decode("utf-8", "replace") if request.method == "POST" else request.path.partition("?")[2]
-    action = target.rpartition(".")[2] or (parse_qs(text).get("Action") or [""])[0]
-    where = endpoint.parse_host(request.host)
-    return _ParsedRequest(
-        endpoint=where,
-        action=action or f"{request.method} {request.path.partition('?')[0]}",
-        protocol=protocol_of(where.service, request.headers),
-        parameters=_parameters(text) if not target else _json_parameters(text),
-        generation=generation,
-    )
-
-
-def _parameters(text: str) -> dict[str, str]:
-    return {name: values[0] for name, values in parse_qs(text, keep_blank_values=True).items()}
-
-
-def _json_parameters(text: str) -> dict[str, str]:
-    """Returns parameters of a JSON request in the form of the query protocol: ``Names.1``, ``Tags.1.Key``."""
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return {}
-    return dict(_flat(document, ""))
-
-
-def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    members: Iterable[tuple[object, Any]] = ()
-    if isinstance(value, dict):
-        members = value.items()
-    elif isinstance(value, list):
-        members = enumerate(value, 1)
-    else:
-        yield path, str(value)
-    for name, member in members:
-        yield from _flat(member, f"{path}.{name}" if path else str(name))
-
-
 def _access_key(request: ApiRequest) -> str:
     """Returns the access key id of a request; empty if it is not signed."""
     found = _CREDENTIAL.search(request.headers.get("authorization", "") + request.path.replace("%2F", "/"))
@@ -352,7 +298,7 @@ def _has_valid_signature(request: ApiRequest, secret: str) -> bool:
     return is_signed_with(secret, method=request.method, path=request.path, headers=request.headers, body=request.body)
 
 
-def _refuse_credentials(request: ApiRequest, parsed: _ParsedRequest) -> Response:
+def _refuse_credentials(request: ApiRequest, parsed: ParsedRequest) -> Response:
     signed = "authorization" in request.headers or "X-Amz-Credential" in request.path
     match parsed.protocol:
         case Protocol.EC2 if signed:
@@ -368,7 +314,7 @@ def _refuse_credentials(request: ApiRequest, parsed: _ParsedRequest) -> Response
             return error(parsed.protocol, "MissingAuthenticationToken", "Request is missing Authentication Token", 403)
 
 
-def _moto_request(request: ApiRequest, parsed: _ParsedRequest, account_id: str) -> Request:
+def _moto_request(request: ApiRequest, parsed: ParsedRequest, account_id: str) -> Request:
     """Returns a request for moto, which reads the region from the host, and the account from a header."""
     where = parsed.endpoint
     suffix = "amazonaws.com.cn" if where.region.startswith("cn-") else "amazonaws.com"

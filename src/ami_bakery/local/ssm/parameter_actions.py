@@ -147,7 +147,7 @@ class ParameterActions(CheckedResponse, SimpleSystemManagerResponse):
             try:
                 found = self._find(name)
             except SSMException as error:
-                if error.code != "ParameterVersionNotFound":
+                if error.code not in ("ParameterNotFound", "ParameterVersionNotFound"):
                     raise
                 found = None
             if found is None:
