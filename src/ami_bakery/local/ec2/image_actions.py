@@ -16,7 +16,6 @@ from moto.ec2.utils import random_ami_id
 from ami_bakery.local.ec2 import local_images
 from ami_bakery.local.ec2.local_images import Device, LocalAmi
 from ami_bakery.local.ec2.paging import page
-from ami_bakery.local.ec2.xml_writer import to_xml
 from ami_bakery.local.local_settings import ACCOUNTS
 
 if TYPE_CHECKING:
@@ -123,9 +122,6 @@ def require_usable(image: LocalAmi) -> LocalAmi:
 class _DescribedSerializer(EC2Serializer):
     def get_value(self, value: Any, key: str, shape: Any) -> Any:
         return value.get(key)
-
-    def _serialize_body(self, body: Mapping[str, Any]) -> str:
-        return to_xml(body)
 
 
 class Described(ActionResult):
