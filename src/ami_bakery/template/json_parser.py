@@ -43,9 +43,8 @@ def _parser() -> Parser:
     return Parser(Language(tree_sitter_json.language()))
 
 
-@functools.lru_cache(maxsize=1)
 def parse_json(source: bytes, file: str) -> JsonValue:
-    """Parses a document. The last one is cached: a template that needs the region is read twice."""
+    """Parses a document."""
     text = source.decode("utf-8", "replace")
     if text.startswith("\ufeff"):
         raise _refused(
