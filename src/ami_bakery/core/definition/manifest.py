@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from itertools import islice
 from typing import NamedTuple, TypeAlias, assert_never
 
 from ami_bakery.core.definition.digest import SHORT_LENGTH, Digest, Scheme
@@ -19,8 +18,6 @@ from ami_bakery.values import Frozen
 FORMAT = 1
 """The version of the bytes. Any change of the bytes needs a new number."""
 
-_AT_ONCE = 64
-"""Entries that are encoded together."""
 
 Expression: TypeAlias = str | Sequence["Expression"]
 
@@ -198,11 +195,9 @@ def _encode(expression: Expression) -> Iterator[bytes]:
 
 
 def _encode_entries(entries: Iterable[Entry]) -> Iterator[bytes]:
-    """Encodes many entries at a time, which is faster."""
-    entries = iter(entries)
     yield b"("
-    while some := b"".join([entry.encoded() for entry in islice(entries, _AT_ONCE)]):
-        yield some
+    for entry in entries:
+        yield entry.encoded()
     yield b")"
 
 
