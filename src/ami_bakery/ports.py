@@ -93,9 +93,6 @@ class Ec2(Protocol):
     def known_regions(self) -> tuple[str, ...]:
         """Returns the regions that the SDK knows, without a request. Empty with a custom endpoint."""
 
-    def warm_up(self, region: str | None) -> None:
-        """Loads credentials and connects in the background. None means the default region."""
-
     def account(self, region: str) -> str:
         """Returns the account of the credentials. The answer is cached."""
 

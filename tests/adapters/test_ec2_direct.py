@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import calendar
-import os
 import socket
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -269,77 +265,12 @@ def behind(both: Both, proxy: CountingProxy) -> BotoEc2:
     return BotoEc2(both.plain_session)
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 HOME, ABROAD = "ec2.us-east-1.amazonaws.com", "ec2.eu-west-1.amazonaws.com"
 
 
-def test_the_first_call_uses_the_connection_of_the_warm_up(both: Both, counting: CountingProxy) -> None:
-    ec2 = behind(both, counting)
-    ec2.warm_up("us-east-1")
-    wait_until(lambda: counting.asked == [HOME])
-    assert ec2.find_by_digest("us-east-1", ["ab" * 32], ("self",)) == ()
-    assert ec2.find_by_image("us-east-1", ["app"], ("self",)) == ()
-    assert counting.asked == [HOME]
-
-
-def test_a_warm_up_after_a_call_opens_no_further_connection(both: Both, counting: CountingProxy) -> None:
+def test_calls_to_a_region_share_a_connection(both: Both, counting: CountingProxy) -> None:
     ec2 = behind(both, counting)
     for _ in range(2):
         assert ec2.find_by_image("eu-west-1", ["app"], ("self",)) == ()
-        ec2.warm_up("eu-west-1")
     assert ec2.find_by_image("us-east-1", ["app"], ("self",)) == ()
     assert counting.asked == [ABROAD, HOME]
-
-
-def is_opening() -> bool:
-    return any(thread.name.startswith("opening a connection") for thread in threading.enumerate())
-
-
-@pytest.mark.parametrize("pause", [0.0, 0.001, 0.01, 0.1])
-def test_closing_during_a_warm_up_leaves_no_connection_open(both: Both, counting: CountingProxy, pause: float) -> None:
-    ec2 = behind(both, counting)
-    ec2.warm_up("us-east-1")
-    time.sleep(pause)
-    both.plain_session.close()
-    ec2.warm_up("eu-west-1")
-    wait_until(lambda: not is_opening())
-    wait_until(lambda: counting.open == 0)
-
-
-def test_a_failed_warm_up_falls_back_to_botocore(both: Both) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"http://127.0.0.1:{server.getsockname()[1]}"
-    environment = {**both.environment, "https_proxy": address, "HTTPS_PROXY": address}
-    for region in ("us-east-1", "cn-north-1", None):
-        query = Ec2Query(environment, Ec2Clocks())
-        fallback = threading.Event()
-        query.warm_up(region, fallback.set)
-        assert fallback.wait(30)
-        assert query.call(region or "us-east-1", "DescribeImages", {}, image_dicts) is None
-
-
-READY = """
-import sys, threading
-from ami_bakery.adapters.aws.session import AwsSession
-AwsSession({"AWS_PROFILE": "ci"}).warm_up("us-east-1")
-for thread in threading.enumerate():
-    if thread is not threading.main_thread():
-        thread.join()
-assert "boto3" in sys.modules
-"""
-
-
-def test_a_warm_up_of_botocore_loads_no_credentials(tmp_path: Path) -> None:
-    """A credential_process can prompt the user."""
-    asked = tmp_path / "asked"
-    config = tmp_path / "config"
-    config.write_text(f"[profile ci]\nregion = us-east-1\ncredential_process = touch {asked}\n")
-    environment = {"PATH": os.environ["PATH"], "AWS_PROFILE": "ci", "AWS_CONFIG_FILE": str(config)}
-    subprocess.run([sys.executable, "-c", READY], env=environment, check=True, timeout=300)
-    assert not asked.exists()

@@ -47,9 +47,6 @@ class BotoEc2:
     def known_regions(self) -> tuple[str, ...]:
         return self._session.known_regions()
 
-    def warm_up(self, region: str | None) -> None:
-        self._session.warm_up(region)
-
     def account(self, region: str) -> str:
         if not self._account:
             client: STSClient = self._session.client("sts", region)

@@ -154,30 +154,6 @@ class Ec2Query:
         self._closed = False
         self.has_answered = False
         """Whether EC2 has accepted the credentials."""
-        self._warm_ups: dict[str, threading.Thread | None] = {}
-        """By region: the thread that opens the first connection; None if the first call opened it."""
-
-    def warm_up(self, region: str | None, fallback: Callable[[], object]) -> None:
-        """Opens a connection to a region in a thread.
-
-        The first call to the region waits for it. Calls `fallback` in the thread if botocore will be needed. Failures
-        are ignored: the call reports them.
-        """
-        if (region or "") in self._warm_ups:
-            return
-
-        def connect() -> None:
-            with suppress(Exception):
-                if region is not None and _is_supported(region):
-                    with self._disabling_on_failure():
-                        self._connections().open(_host(region))
-                        return
-                fallback()
-
-        thread = threading.Thread(target=connect, name=f"opening a connection to {region}", daemon=True)
-        thread.start()
-        # Set after the start: if an interruption came in between, `join` would fail for a thread that never started.
-        self._warm_ups[region or ""] = thread
 
     def call(
         self,
@@ -193,13 +169,8 @@ class Ec2Query:
         request  the arguments of botocore's method, with the names of the query API (not `OwnerIds`)
         retry    False: return None after a few seconds without a response, because the caller does not retry
         """
-        warm_up = self._warm_ups.setdefault(region, None)
         if self._unsupported or not _is_supported(region):
             return None
-        if warm_up is not None:
-            warm_up.join(None if retry else SHORT_TIMEOUT_SECONDS)
-            if warm_up.is_alive() or self._unsupported:
-                return None
         found: list[Read] = []
         token: str | None = None
         with self._disabling_on_failure():
@@ -272,12 +243,6 @@ class _ConnectionPool:
         self._context = create_default_context(cafile=settings.trusted)
         self._idle: dict[str, list[HTTPSConnection]] = {}
         self._closed = False
-
-    def open(self, host: str) -> None:
-        """Opens a connection for the next call."""
-        self._idle.setdefault(host, []).append(self._connected(host, CONNECT_SECONDS))
-        if self._closed:
-            self.close()
 
     def post(self, host: str, body: bytes, headers: Mapping[str, str], *, retry: bool) -> tuple[bytes, str | None]:
         """Returns the response's body and Date header. Raises `_Rejected` or `_Unsupported` for other statuses."""

@@ -78,13 +78,6 @@ class AwsSession:
             self._session = None
             self._clients = {}
 
-    def warm_up(self, region: str | None) -> None:
-        """Opens a connection, or loads botocore, in the background.
-
-        Does not load the credentials: their provider can be a program, or a prompt for an MFA code.
-        """
-        self.query.warm_up(region or self._named_region(), self.session)
-
     @contextmanager
     def waiting(self, doing: str, region: str) -> Iterator[None]:
         """Reports a slow response, so that it does not look like a hang."""
