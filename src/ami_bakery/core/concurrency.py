@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 _AT_ONCE = 8
@@ -45,26 +44,3 @@ def run_all(questions: Sequence[Callable[[], Answer]], *, at_once: int = _AT_ONC
     if failures:
         raise failures[min(failures)]
     return [answers[number] for number in range(len(questions))]
-
-
-@contextmanager
-def in_background(question: Callable[[], object]) -> Iterator[Callable[[], bool]]:
-    """Runs a call during the `with` block; then waits for it, and raises its error.
-
-    Yields a function that returns whether the call is still running. If the block fails or is interrupted, it does
-    not wait: the call is read-only, and ends with the program.
-    """
-    failures: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            question()
-        except BaseException as failure:
-            failures.append(failure)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    yield thread.is_alive
-    thread.join()
-    if failures:
-        raise failures[0]

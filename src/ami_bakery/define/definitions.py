@@ -1,13 +1,11 @@
-"""Defines many images together: looks up all source AMIs at once while inputs are hashed."""
+"""Defines many images together: looks up all source AMIs at once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
-from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from contextlib import ExitStack, closing, contextmanager
+from typing import TYPE_CHECKING
 
-from ami_bakery.core.concurrency import in_background
 from ami_bakery.core.config.model import BaseImage, ImageConfig
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.regions import HOW_TO_CORRECT, REGIONS, unknown_region
@@ -27,11 +25,6 @@ if TYPE_CHECKING:
     from ami_bakery.define.resolver import ImageDefinition, Resolver
     from ami_bakery.template.facts import TemplateFacts
 
-_Inputs: TypeAlias = "tuple[TemplateFacts, Inventory | Iterator[Entry]] | None"
-"""The facts of a template, and its inputs: kept, or still to be hashed. None in drop-in mode."""
-_AHEAD = 4096
-"""Maximum number of inputs that are hashed and kept while the source AMI is looked up."""
-
 
 def define_many(
     resolver: Resolver,
@@ -41,16 +34,13 @@ def define_many(
     *,
     kept: bool = True,
 ) -> list[ImageDefinition]:
-    """Defines images. Reads all templates first; then looks up all source AMIs while it hashes inputs.
+    """Defines images. Reads all templates first; then looks up all source AMIs, then hashes the inputs.
 
     parents   the AMI of each parent image; None if it must be built first
     failures  receives the error of each image that cannot be defined; None: raise the first error
     kept      whether the definitions keep their inputs
     """
     resolver.warm_up_tools(names)
-    if kept:
-        # Plans keep the inputs, and look up AMIs.
-        resolver.warm_up_ec2(names)
     read: dict[str, TemplateFacts | None] = {}
     questions: list[BaseQuery] = []
     for name in names:
@@ -71,53 +61,24 @@ def define_many(
                 check_settings_paths(resolver.settings(image))
                 check_region_names(resolver, image, None)
             read[name] = facts
+    resolver.bases.prefetch(resolver.ports, questions)
     definitions = []
-    with ExitStack() as stack:
-        inputs = _inputs_while_asking(resolver, read, resolver.bases.unanswered(questions), failures, stack, kept=kept)
-        for name, of_image in inputs.items():
-            with collect_failures(failures, name):
-                image = resolver.image(name)
-                test = define_test(resolver, image) if kept else None
-                definitions.append(replace(resolver.define(image, parents, of_image), test=test))
+    for name, facts in read.items():
+        with collect_failures(failures, name), ExitStack() as stack:
+            image = resolver.image(name)
+            test = define_test(resolver, image) if kept else None
+            inputs = None if facts is None else (facts, _inputs(resolver, image, facts, stack, kept=kept))
+            definitions.append(replace(resolver.define(image, parents, inputs), test=test))
     return definitions
 
 
-def _inputs_while_asking(
-    resolver: Resolver,
-    read: Mapping[str, TemplateFacts | None],
-    questions: Sequence[BaseQuery],
-    failures: dict[str, BakeryError] | None,
-    stack: ExitStack,
-    *,
-    kept: bool,
-) -> dict[str, _Inputs]:
-    """Reads the inputs of images while the queries run.
-
-    read   the facts of each template
-    stack  closes files that are still open
-
-    For a single image whose inputs are not kept, hashes inputs until the queries are answered.
-    """
-    inputs: dict[str, _Inputs] = {}
-    with (
-        in_background(partial(resolver.bases.prefetch, resolver.ports, questions))
-        if questions
-        else nullcontext() as asking
-    ):
-
-        def at_once(hashed: int) -> bool:
-            return asking is not None and len(read) == 1 and hashed < _AHEAD and asking()
-
-        for name, facts in read.items():
-            with collect_failures(failures, name):
-                image = resolver.image(name)
-                if facts is None:
-                    inputs[name] = None
-                elif kept:
-                    inputs[name] = facts, resolver.inventory(image, facts)
-                else:
-                    inputs[name] = facts, resolver.entries(image, facts, stack, at_once)
-    return inputs
+def _inputs(
+    resolver: Resolver, image: ImageConfig, facts: TemplateFacts, stack: ExitStack, *, kept: bool
+) -> Inventory | Iterator[Entry]:
+    """Returns the inputs: kept, or still to be hashed. `stack` closes files that are still open."""
+    if kept:
+        return resolver.inventory(image, facts)
+    return stack.enter_context(closing(resolver.entries(image, facts)))
 
 
 @contextmanager

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from itertools import chain
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from ami_bakery.define.inputs import Inventory, inventory_of, stream, would_be_input, would_be_inputs
@@ -46,20 +45,11 @@ def collect_inventory(settings: TemplateSettings, facts: TemplateFacts) -> Inven
     return inventory_of(_inputs(settings, facts))
 
 
-def stream_entries(
-    settings: TemplateSettings, facts: TemplateFacts, stack: ExitStack, at_once: Callable[[int], bool]
-) -> Iterator[Entry]:
-    """Yields the inputs for a digest. Keeps only those in memory that are hashed immediately.
-
-    stack    closes files that are still open
-    at_once  called with the number of hashed inputs; returns whether to hash one more immediately
-    """
-    found = stack.enter_context(closing(_inputs(settings, facts)))
-    entries = (entry for entry, _ in found)
-    first: list[Entry] = []
-    while at_once(len(first)) and (entry := next(entries, None)) is not None:
-        first.append(entry)
-    return chain(first, entries)
+def stream_entries(settings: TemplateSettings, facts: TemplateFacts) -> Generator[Entry]:
+    """Yields the inputs for a digest, without keeping them in memory. Close it: a file may be open."""
+    with closing(_inputs(settings, facts)) as found:
+        for entry, _ in found:
+            yield entry
 
 
 def collect_stamps(settings: TemplateSettings, facts: TemplateFacts) -> Stamps:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.definition.digest import Digest, Scheme
@@ -25,8 +24,6 @@ from ami_bakery.define.template_settings import TemplateSettings
 from ami_bakery.values import Frozen, field, replace
 
 if TYPE_CHECKING:
-    from contextlib import ExitStack
-
     from ami_bakery.core.audit.comparison import AuditReport
     from ami_bakery.core.audit.mode import AuditMode
     from ami_bakery.core.config.model import Config, ImageConfig
@@ -133,10 +130,8 @@ class Resolver(Frozen):
     def inventory(self, image: ImageConfig, facts: TemplateFacts) -> Inventory:
         return collect_inventory(self.settings(image), facts)
 
-    def entries(
-        self, image: ImageConfig, facts: TemplateFacts, stack: ExitStack, at_once: Callable[[int], bool]
-    ) -> Iterator[Entry]:
-        return stream_entries(self.settings(image), facts, stack, at_once)
+    def entries(self, image: ImageConfig, facts: TemplateFacts) -> Generator[Entry]:
+        return stream_entries(self.settings(image), facts)
 
     def stamps(self, image: ImageConfig, facts: TemplateFacts) -> Stamps:
         return collect_stamps(self.settings(image), facts)
@@ -201,12 +196,6 @@ class Resolver(Frozen):
         plugins = any("plugin-versions" not in image.digest_exclude for image in images)
         if plugins or any("packer-version" not in image.digest_exclude for image in images):
             self.ports.packer.warm_up(plugins=plugins)
-
-    def warm_up_ec2(self, names: Iterable[str]) -> None:
-        """Starts to connect to EC2 in the background, in the first image's build region."""
-        for name in islice(names, 1):
-            regions = self.regions or self.config.image(name).regions
-            self.ports.ec2.warm_up(regions[0] if regions else None)
 
     def handed_variables(
         self, definition: ImageDefinition, facts: TemplateFacts, region: str
