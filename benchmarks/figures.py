@@ -28,11 +28,6 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Figure:
     return Figure(value=statistics.median(ours) / statistics.median(theirs), low=low, high=high)
 
 
-def surplus(ours: Sequence[float], theirs: Sequence[float]) -> Figure:
-    """Returns the median and quartiles of the differences of each round."""
-    return middle([one - other for one, other in zip(ours, theirs, strict=True)])
-
-
 def _quartiles(values: Sequence[float]) -> tuple[float, float]:
     if len(values) < 2:
         return values[0], values[0]

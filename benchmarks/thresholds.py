@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.comparison import Entry
-from benchmarks.figures import Figure, ratio, surplus
+from benchmarks.figures import Figure, ratio
 from benchmarks.results import CaseResult, Results
 
 OURS = ("drop-in", "bakery.toml")
+_UNCHANGED = {"drop-in": 0.30, "bakery.toml": 0.38}
+_BAKE = {"original": 1.0, "packer build": 1.2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +32,8 @@ class Threshold:
 
 def thresholds(results: Results) -> Iterator[Threshold]:
     """Yields the thresholds of the cases that were run."""
+    yield from _unchanged(results)
     for start, limit, goal in (
-        ("unchanged, warm", 0.5, 0.25),
         ("unchanged, cold", 0.5, 0.25),
         ("unchanged, 20,000", 0.5, None),
         ("unchanged, 2 GB", 0.6, None),
@@ -50,6 +52,13 @@ def thresholds(results: Results) -> Iterator[Threshold]:
     for case in results.cases:
         if case.name.startswith(("memory", "digest, 20,000", "digest, 2 GB")):
             yield from _memory(case)
+
+
+def _unchanged(results: Results) -> Iterator[Threshold]:
+    case = results.case("unchanged, warm")
+    for ours, original in _pairs(case, "original") if case else ():
+        title = f"{ours.name}: an unchanged image / the original's run"
+        yield Threshold(title=title, figure=ratio_of(ours, original), limit=_UNCHANGED[ours.name], goal=0.25)
 
 
 def _against(
@@ -104,9 +113,9 @@ def _of_plans(results: Results) -> Iterator[Threshold]:
 
 def _overhead(results: Results) -> Iterator[Threshold]:
     case = results.case("bake")
-    for ours, packer in _pairs(case, "packer build") if case else ():
-        figure = surplus(_seconds(ours), _seconds(packer))
-        yield Threshold(title=f"{ours.name}: bake minus packer build", figure=figure, limit=0.5, unit="s")
+    for baseline, limit in _BAKE.items():
+        for ours, other in _pairs(case, baseline) if case else ():
+            yield Threshold(title=f"bake: {ours.name} / {baseline}", figure=ratio_of(ours, other), limit=limit)
 
 
 def _memory(case: CaseResult) -> Iterator[Threshold]:

@@ -1,4 +1,4 @@
-"""Measures the time that a bake needs in addition to Packer."""
+"""Compares a bake with the original's bake, and with Packer alone."""
 
 from __future__ import annotations
 

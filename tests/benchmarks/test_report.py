@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.comparison import Case, Contender, Entry, Kind, Run, WrongAnswer, run_case
-from benchmarks.figures import ratio, surplus
+from benchmarks.figures import ratio
 from benchmarks.report import RESULTS, redraw
 from benchmarks.results import CaseResult, Results, from_json, merged, to_json
 from benchmarks.thresholds import ratio_of, thresholds
@@ -33,17 +33,26 @@ def test_a_ratio_compares_medians_and_its_quartiles_compare_rounds() -> None:
     """A machine that is slow in one round is slow for both contenders."""
     figure = ratio([1, 1, 10], [2, 2, 20])
     assert (figure.value, figure.low, figure.high) == (0.5, 0.5, 0.5)
-    assert surplus([3, 4, 5], [1, 1, 1]).value == 3
     assert ratio_of(entry("a", 1, 1, 1), entry("b", 4, 2)).value == pytest.approx(1 / 3)
 
 
 def test_a_threshold_is_met_only_up_to_its_limit() -> None:
     original = entry("original", 2, 2, kind=Kind.BASELINE)
-    (met,) = thresholds(results(entry("drop-in", 1, 1), original))
-    (missed,) = thresholds(results(entry("drop-in", 1.1, 1.1), original))
+    (met,) = thresholds(results(entry("drop-in", 0.6, 0.6), original))
+    (missed,) = thresholds(results(entry("drop-in", 0.7, 0.7), original))
     assert (met.is_met, missed.is_met) == (True, False)
     large = results(entry("drop-in", 1, peak_kib=90_000), name="memory, 100,000 files")
     assert [threshold.is_met for threshold in thresholds(large)] == [False]
+
+
+def test_a_bake_is_compared_with_the_originals_and_with_packer() -> None:
+    contenders = (entry("drop-in", 3), entry("original", 3), entry("packer build", 2))
+    assert [
+        (threshold.title, threshold.figure.value) for threshold in thresholds(results(*contenders, name="bake"))
+    ] == [
+        ("bake: drop-in / original", 1),
+        ("bake: drop-in / packer build", 1.5),
+    ]
 
 
 def test_a_case_that_is_run_again_replaces_its_earlier_result() -> None:
