@@ -8,6 +8,14 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
+from ami_bakery.adapters.aws.credential_retry import with_retries
+from ami_bakery.adapters.aws.ec2 import BotoEc2
+from ami_bakery.adapters.aws.session import AwsSession
+from ami_bakery.adapters.clock import SystemClock
+from ami_bakery.adapters.files.source_tree import DiskTree
+from ami_bakery.core.config.model import Config, ImageConfig
+from ami_bakery.core.ec2.run import run_id
+from ami_bakery.define.drop_in import drop_in_config, is_asked_for
 from ami_bakery.errors import UsageError
 from ami_bakery.ports import Ports
 
@@ -15,8 +23,6 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from datetime import timedelta
 
-    from ami_bakery.adapters.aws.session import AwsSession
-    from ami_bakery.core.config.model import Config
     from ami_bakery.ports import (
         Clock,
         Git,
@@ -38,8 +44,6 @@ INIT_VARIABLE = "AMI_BAKERY_INIT"
 
 def load_config(named: str | None, environment: Mapping[str, str]) -> Config:
     """Loads the configuration: the `named` file, or that of drop-in mode if it is enabled, or `bakery.toml`."""
-    from ami_bakery.define.drop_in import drop_in_config, is_asked_for
-
     if named is None and is_asked_for(environment):
         return drop_in_config(environment, _current_folder())
     return find_bakery_toml(named, _ABSENT)
@@ -50,8 +54,6 @@ def template_config(path: str) -> Config:
 
     The root is the current folder if it contains the template; otherwise the template's git repository, or its folder.
     """
-    from ami_bakery.core.config.model import Config, ImageConfig
-
     absolute, folder = os.path.abspath(path), _current_folder()
     if not os.path.exists(absolute):
         raise UsageError(f"reading --template {path}", "no such file or folder", "Correct the path.")
@@ -63,8 +65,6 @@ def template_config(path: str) -> Config:
 
 def folder_to_search(folder: str) -> tuple[str, SourceTree, TemplateReader]:
     """Returns the absolute path of a folder without links, its files, and a reader for its templates."""
-    from ami_bakery.adapters.files.source_tree import DiskTree
-
     _current_folder()
     root = os.path.realpath(folder)
     if not os.path.isdir(root):
@@ -146,12 +146,6 @@ def create_ports(
     kill_timeout   grace period for the cleanup of an interrupted Packer
     terminal       where Packer prompts the user in debug mode
     """
-    from ami_bakery.adapters.aws.credential_retry import with_retries
-    from ami_bakery.adapters.aws.ec2 import BotoEc2
-    from ami_bakery.adapters.aws.session import AwsSession
-    from ami_bakery.adapters.clock import SystemClock
-    from ami_bakery.adapters.files.source_tree import DiskTree
-
     _refuse_renamed_variables(environment)
     kill_seconds = _KILL_SECONDS if kill_timeout is None else kill_timeout.total_seconds()
     may_fetch = fetch_plugins or environment.get(INIT_VARIABLE) == "1"
@@ -231,8 +225,6 @@ def _parameters(session: AwsSession) -> ParameterStore:
 
 def _new_run(clock: Clock) -> str:
     import secrets
-
-    from ami_bakery.core.ec2.run import run_id
 
     return run_id(clock.now(), secrets.token_hex(4))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+from ami_bakery.core.check.finding import selection_findings, sure_failure
 from ami_bakery.core.check.tag_limit import tag_findings
 from ami_bakery.core.concurrency import run_all
 from ami_bakery.core.config.model import BaseId
@@ -304,8 +305,6 @@ def check_build_can_succeed(resolver: Resolver, planned: Planned) -> None:
     image, facts = planned.definition.image, planned.definition.facts
     if facts is None or image.scheme is Scheme.SHA1 or planned.plan.action not in (Action.BAKE, Action.PENDING):
         return
-    from ami_bakery.core.check.finding import selection_findings, sure_failure
-
     doing = f"checking the builders of image {image.name}"
     finding = sure_failure(facts, planned.plan.regions[0])
     if finding is None and not facts.builders and (image.only or image.except_):

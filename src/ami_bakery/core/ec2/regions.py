@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ami_bakery.core.text.suggestions import nearest
+
 REGIONS = frozenset(
     {
         *("af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3"),
@@ -25,8 +27,6 @@ HOW_TO_CORRECT = "Fix the name of the region. If AWS has just opened it, update 
 
 def unknown_region(region: str, known: Iterable[str]) -> str:
     """Describes an unknown region, with the nearest known one."""
-    from ami_bakery.core.text.suggestions import nearest
-
     return f"AWS has no region {region!r}{nearest(region, sorted({*REGIONS, *known}))}"
 
 

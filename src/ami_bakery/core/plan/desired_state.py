@@ -6,6 +6,7 @@ import hashlib
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.config.keys import is_account
 from ami_bakery.core.ec2.ami import SHARED_TAG, Ami
 from ami_bakery.values import Frozen, field
 
@@ -120,8 +121,6 @@ def is_marked(ami: Ami) -> bool:
 
 
 def _is_account(target: str) -> bool:
-    from ami_bakery.core.config.keys import is_account
-
     return is_account(target)
 
 
