@@ -74,6 +74,12 @@ def _base_and_app(harness: Harness) -> None:
     commit(harness)
 
 
+def _tested_image(harness: Harness) -> None:
+    """The example of an image with a test, in a git repository, committed."""
+    shutil.copytree(ROOT / "examples/tested", harness.folder, dirs_exist_ok=True)
+    commit(harness)
+
+
 def commit(harness: Harness) -> None:
     harness.environment |= _AUTHOR
     for words in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message", "all")):
@@ -111,6 +117,7 @@ FOLDERS: dict[str, Callable[[Harness], None]] = {
     "empty folder": _empty_folder,
     "sample app": _sample_app,
     "sample app of the original": _sample_app_of_the_original,
+    "tested image": _tested_image,
 }
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.check.finding import link_findings, template_findings
+from ami_bakery.core.check.finding import Level, link_findings, template_findings
 from ami_bakery.define.test_definition import findings_of_test, inputs_of_test, settings_of_test
 from ami_bakery.inspect.input_findings import environment_findings, input_findings
 from ami_bakery.inspect.reading_findings import reading_findings
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _ONLY_FOR_IMAGES = frozenset({"no-ami", "skip-create-ami", "secret-in-inputs"})
 """Findings that do not apply to tests: they create no AMI, and the AMI does not contain their files."""
+_MORE_FILES = frozenset({"local-command", "unresolved-path"})
+"""Findings about files that the digest may not cover."""
 
 
 def ami_test_findings(resolver: Resolver, image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:
@@ -35,4 +38,13 @@ def ami_test_findings(resolver: Resolver, image: ImageConfig, facts: TemplateFac
         *environment_findings(of_test, own),
         *reading_findings(resolver.ports.tree, of_test, resolver.config.file, own, inventory),
     )
-    yield from (finding for finding in found if finding.code not in _ONLY_FOR_IMAGES)
+    yield from (_advised(finding, of_test) for finding in found if finding.code not in _ONLY_FOR_IMAGES)
+
+
+def _advised(finding: Finding, of_test: ImageConfig) -> Finding:
+    """Replaces the advice to use `inputs`, which tests do not have."""
+    if finding.code not in _MORE_FILES:
+        return finding
+    todo = "Name the files in the template, or keep them in its folder: without `inputs = []`, the folder counts."
+    level = Level.NOTICE if finding.code == "local-command" and of_test.inputs is None else finding.level
+    return replace(finding, level=level, todo=todo)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 from ami_bakery.core.config.keys import KEYS, InvalidValue, Key, type_name
 from ami_bakery.core.config.model import ImageTest, OnFailure
 from ami_bakery.core.text.suggestions import nearest, nearest_always
+from ami_bakery.values import replace
 
 _OF_IMAGES = ("template", "workdir", "vars", "var_files", "only", "except")
 _TIMEOUT = re.compile(r"(\d{1,6})([smhd])")
@@ -31,8 +33,15 @@ def _on_failure(value: Any) -> OnFailure:
     return OnFailure(value)
 
 
+def _of_images() -> Iterator[Key]:
+    for name in _OF_IMAGES:
+        (key,) = (key for key in KEYS if key.name == name)
+        # The variables of a test are not merged with those of the defaults.
+        yield replace(key, about="Packer variables.") if name == "vars" else key
+
+
 TEST_KEYS: tuple[Key, ...] = (
-    *(key for name in _OF_IMAGES for key in KEYS if key.name == name),
+    *_of_images(),
     Key(
         name="timeout",
         field="timeout",
