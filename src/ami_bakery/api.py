@@ -70,7 +70,7 @@ class PlannedImage(Frozen):
 
     digest   as hex digits; None if its parent image has not been built yet
     regions  the image is built in the first one
-    amis     ids of existing AMIs, by region
+    amis     ids of existing AMIs, by region; for the action `test`, they do not count yet
     steps    the steps of a bake, in order: the build, copies, tags and permissions
     """
 

@@ -310,7 +310,15 @@ def test_steps_of_a_test_come_after_the_build_and_before_copies() -> None:
 
 def test_untested_ami_of_a_missing_source_ami_is_built_and_not_tested() -> None:
     plan = decided(replace(TESTING, base=("ami-base",)), AMI)
-    assert verify_bases(plan, ["ami-base"], {}, now=NOW).action is Action.BAKE
+    built = verify_bases(plan, ["ami-base"], {}, now=NOW)
+    assert (built.action, built.amis, built.source) == (Action.BAKE, {}, None)
+
+
+def test_untested_ami_is_no_result_of_an_image_that_is_built_again() -> None:
+    aged = replace(TESTING, max_age=timedelta(days=2))
+    for plan in (decided(TESTING, AMI, force=True), decided(aged, AMI), decide(aged, (), now=NOW, failed=(KEPT,))):
+        assert (plan.action, plan.amis, plan.tested) == (Action.BAKE, {}, AmiTestState.UNTESTED)
+    assert decided(TESTING, TESTED, force=True).amis == {"us-east-1": TESTED}
 
 
 @settings(deadline=None)

@@ -89,9 +89,10 @@ def _name(query: Query, config: Config) -> str:
 def _found(resolver: Resolver, name: str, region: str) -> tuple[Digest | None, Mapping[str, Ami]]:
     (plan,) = (planned.plan for planned in make_plans(resolver, [name]) if planned.plan.image == name)
     if plan.action not in (Action.REUSE, Action.COPY) or region not in plan.amis:
+        missing = "passed its test" if plan.action is Action.TEST else "been built"
         raise UsageError(
             f"looking for the AMI of image {name} in {region}",
-            f"it has not been built yet ({plan.action}): {'; '.join(reason_lines(plan.reasons))}",
+            f"it has not {missing} yet ({plan.action}): {'; '.join(reason_lines(plan.reasons))}",
             f'Run `ami-bakery bake {name}` before Terraform, or write action = "bake" in the query.',
         )
     return plan.digest, plan.amis

@@ -184,6 +184,10 @@ def decide(
     if kept is not None:
         there, found = {kept.region: kept}, (*found, kept)
     action, reasons = _decide(wanted, found, there, now, force)
+    source = _source(there, wanted) if there else None
+    if source is not None and action is not Action.TEST and not wanted.is_tested(source):
+        # An AMI that did not pass its test is not a result, even if it is not tested again.
+        there, source = {}, None
     return ImagePlan(
         image=wanted.image,
         action=action,
@@ -191,7 +195,7 @@ def decide(
         reasons=reasons,
         regions=wanted.regions,
         amis={region: ami for region, ami in there.items() if wanted.has_right_key(ami)},
-        source=_source(there, wanted) if there else None,
+        source=source,
         test=wanted.test,
     )
 
@@ -288,6 +292,8 @@ def verify_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami]
             reasons.append(Reason("base-deprecated", base, detail))
     if not reasons:
         return plan
+    if plan.action is Action.TEST:
+        plan = replace(plan, amis={}, source=None)
     return replace(plan, action=Action.BAKE, reasons=tuple(reasons))
 
 
