@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ami_bakery.core.definition.digest import Digest, Scheme
+from ami_bakery.core.plan.desired_state import Step, StepKind
 from ami_bakery.core.plan.plan import Action, ImagePlan, Reason
 from ami_bakery.render.text import plan_text
+from ami_bakery.values import replace
 
 DIGEST = Digest(scheme=Scheme.SHA256, hex="ab" * 32)
 NEVER = Reason("never-baked", "app", "no AMI found for this image")
@@ -36,6 +38,15 @@ def test_several_reasons_are_shown_below_their_image() -> None:
         "            the definition changed since ami-1",
         "            a.sh changed",
     ]
+
+
+def test_test_is_a_step_of_a_build_and_the_action_of_an_untested_ami() -> None:
+    step = Step(kind=StepKind.TEST, region="us-east-1")
+    build = replace(plan("app", NEVER), steps=(Step(kind=StepKind.BAKE, region="us-east-1"), step))
+    assert plan_text([build]).splitlines()[1] == "          > test it"
+    untested = Reason("untested", "ami-1", "ami-1 was never tested")
+    test = replace(plan("app", untested, action=Action.TEST), steps=(replace(step, ami="ami-1"),))
+    assert plan_text([test]).splitlines() == ["* test    app  abababababab  ami-1 was never tested", "", "1 to test."]
 
 
 def test_columns_are_aligned_if_a_digest_is_unknown() -> None:

@@ -33,15 +33,24 @@ def reason_lines(reasons: Sequence[Reason]) -> Iterator[str]:
 
 
 def step_lines(plan: ImagePlan) -> Iterator[str]:
-    """Yields the steps after the build; permissions for AMIs that do not exist yet are one line for all regions."""
+    """Yields the steps that the action does not name.
+
+    Permissions for AMIs that do not exist yet are one line for all regions.
+    """
     later: dict[Step, list[str]] = {}
     for step in plan.steps:
         if step.kind in (StepKind.GRANT, StepKind.REVOKE) and step.ami is None:
             later.setdefault(replace(step, region=""), []).append(step.region)
-        elif step.kind is not StepKind.BAKE or step.region != plan.regions[0]:
+        elif not _is_action(plan, step):
             yield describe_step(step)
     for step, regions in later.items():
         yield describe_step(replace(step, region=", ".join(regions)))
+
+
+def _is_action(plan: ImagePlan, step: Step) -> bool:
+    if step.kind is StepKind.TEST:
+        return plan.action.value == step.kind.value
+    return step.kind is StepKind.BAKE and step.region == plan.regions[0]
 
 
 def describe_step(step: Step) -> str:
