@@ -323,7 +323,19 @@ def test_images_own_template_is_no_test(checkout: Checkout) -> None:
     checkout.edit("bakery.toml", 'only = ["amazon-ebs.test"]\n', "")
     error = refused(checkout)
     assert error.wrong.startswith("images/app/app.json is a template of the image itself")
-    assert "(bakery.toml:7)" in error.doing
+    assert "(bakery.toml:8)" in error.doing
+
+
+def test_template_of_a_test_in_a_folder_build_is_refused_before_its_variables_are_missed(checkout: Checkout) -> None:
+    checkout.write(
+        "images/web/web.pkr.hcl", TEST.replace('variable "source_ami" {}\n', "").replace("var.source_ami", '""')
+    )
+    checkout.write("images/web/test.pkr.hcl", 'variable "source_ami" {}\n')
+    checkout.edit("bakery.toml", "images/app/app.json", "images/web")
+    checkout.edit("bakery.toml", "images/app/test.pkr.hcl", "images/web/test.pkr.hcl")
+    checkout.edit("bakery.toml", 'vars = { size = "t3.small" }\n', "")
+    checkout.edit("bakery.toml", 'var_files = ["images/app/test.pkrvars.hcl"]\n', "")
+    assert refused(checkout).wrong.startswith("images/web/test.pkr.hcl is a template of the image itself")
 
 
 @pytest.mark.parametrize(

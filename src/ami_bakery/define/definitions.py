@@ -54,8 +54,8 @@ def define_many(
                 check_region_names(resolver, image, facts)
                 _check_template_regions(resolver, image, facts)
                 if kept:
-                    check_required(resolver.config.file, image, facts)
                     check_test(resolver, image, facts)
+                    check_required(resolver.config.file, image, facts)
                 questions += queries_of(resolver.settings(image), facts)
             elif kept:
                 check_settings_paths(resolver.settings(image))

@@ -89,11 +89,26 @@ def check_test(resolver: Resolver, image: ImageConfig, facts: TemplateFacts) -> 
     if image.test is None:
         return
     settings = settings_of_test(resolver.settings(image), image.test)
-    check_required(settings.config.file, settings.image, _facts(settings))
+    own = _facts(settings)
+    _check_conflict(settings.image, own, facts, settings.config.file)
+    check_required(settings.config.file, settings.image, own)
     for finding in findings_of_test(resolver, image, facts):
         if finding.level is Level.ERROR:
-            doing = f"checking the test of image {image.name} ({finding.location})"
-            raise TemplateError(doing, finding.message, finding.todo, marks=(finding.location.mark(finding.message),))
+            raise _as_error(image, finding)
+
+
+def _check_conflict(of_test: ImageConfig, own: TemplateFacts, facts: TemplateFacts, file: str) -> None:
+    """Raises if the image and its test have a template file in common. `facts`: the image's."""
+    from ami_bakery.core.check.ami_test_findings import template_conflict
+
+    finding = template_conflict(own.files, facts.files, file, of_test.line("template"))
+    if finding is not None:
+        raise _as_error(of_test, finding)
+
+
+def _as_error(image: ImageConfig, finding: Finding) -> TemplateError:
+    doing = f"checking the test of image {image.name} ({finding.location})"
+    return TemplateError(doing, finding.message, finding.todo, marks=(finding.location.mark(finding.message),))
 
 
 def findings_of_test(resolver: Resolver, image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:
@@ -104,7 +119,7 @@ def findings_of_test(resolver: Resolver, image: ImageConfig, facts: TemplateFact
         return
     settings = settings_of_test(resolver.settings(image), image.test)
     own = _facts(settings, {DEFAULT_FROM_VARIABLE: PLACEHOLDER_AMI})
-    conflict = template_conflict(own.files, facts.files, settings.config.file, image.line(SECTION))
+    conflict = template_conflict(own.files, facts.files, settings.config.file, settings.image.line("template"))
     if conflict is not None:
         yield conflict
         return
@@ -125,6 +140,8 @@ def paths_of_test(settings: TemplateSettings, facts: TemplateFacts) -> frozenset
         return frozenset()
     of_test = settings_of_test(settings, test)
     own = _facts(of_test)
+    # Before the image's own files are missed: its folder build would read the test's template.
+    _check_conflict(of_test.image, own, facts, settings.config.file)
     paths = {*own.files, *of_test.var_files}
     if not facts.unresolved and not facts.local_commands:
         paths.update(reference.path for reference in own.references)
