@@ -227,7 +227,8 @@ def test_template_option_accepts_a_template_outside_the_current_folder(harness: 
 def test_check_of_one_template_needs_no_bakery_toml(harness: Harness) -> None:
     harness.write("packer/app.json", json_template())
     run = harness.run("check", "--template", "packer/app.json")
-    assert (run.status, run.stdout, run.stderr) == (0, "", "OK: 1 image, no problems\n")
+    assert (run.status, run.stdout) == (0, "")
+    assert run.stderr.endswith("OK: 1 image, no problems\n")
     harness.write("packer/app.json", json_template(source_ami="ami-0123456789abcdef0", source_ami_filter={}))
     run = harness.run("check", "--json", "--template", "packer/app.json")
     assert run.status == 1

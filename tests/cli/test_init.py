@@ -71,7 +71,8 @@ def test_the_proposed_file_is_checked_planned_and_built_unedited(harness: Harnes
         "base": {"template": "images/base/base.pkr.hcl"},
     }
     check = harness.run("check")
-    assert (check.status, check.stdout, check.stderr) == (0, "", "OK: 2 images, no problems\n")
+    assert (check.status, check.stdout) == (0, "")
+    assert check.stderr.endswith("OK: 2 images, no problems\n")
     assert len(harness.run("-q", "bake").answer.splitlines()) == 2
     assert harness.packer_runs == 2
     assert harness.run("-q", "bake").status == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.text.sanitize import one_line
 from ami_bakery.errors import BakeryError, UsageError
 from ami_bakery.inspect.proposals import FILE, propose
 from ami_bakery.render.proposed_file import proposal_json, proposal_report, proposal_toml
@@ -57,7 +58,7 @@ def run(context: CommandContext) -> int:
         context.note(proposal_report(proposal, context.error_style))
     else:
         context.answer(proposal_report(proposal, context.style))
-        context.note(_summary(path, proposal))
+        context.note(_summary(os.path.join(arguments.folder or "", FILE), proposal))
     return 0
 
 
@@ -101,4 +102,4 @@ def _summary(path: str, proposal: Proposal) -> str:
     images = len(proposal.images)
     todos = len(proposal.todos) + sum(len(image.todos) for image in proposal.images)
     counted = f"{images} image{'' if images == 1 else 's'}, {todos} TODO{'' if todos == 1 else 's'}"
-    return f"wrote {path}: {counted}. Next: ami-bakery check"
+    return f"wrote {one_line(path)}: {counted}. Next: ami-bakery check"
