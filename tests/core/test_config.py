@@ -394,7 +394,7 @@ test = "b.pkr.hcl"
         ('{ template = "t", on_failure = "keeep" }', "'keeep' is not one of keep, remove; did you mean 'keep'?"),
         ('{ template = "t", on_failure = true }', "images.a.test.on_failure: expected keep or remove, got a boolean"),
         ('{ template = "t", timeout = "0m" }', "expected a duration such as 90s, 10m or 2h, got '0m'"),
-        ('{ template = "t", timeout = 60 }', "expected a duration such as 90s, 10m or 2h, got 60"),
+        ('{ template = "t", timeout = 60 }', "images.a.test.timeout: expected a string, got a number"),
         ('{ template = "t", vars = { config_checksum = "x" } }', "images.a.test.vars.config_checksum: reserved"),
         ('{ template = "t", vars = [] }', "images.a.test.vars: expected a table, got a list"),
         ('{ template = "t", only = "x" }', "images.a.test.only: expected a list, got a string"),

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, NoReturn, TextIO
 
 from ami_bakery.core.config.selection import has_tags, named, with_downstream
 from ami_bakery.core.packer.arguments import parse_packer_arguments
+from ami_bakery.core.text.durations import parse_duration
 from ami_bakery.define.resolver import Resolver
 from ami_bakery.errors import OutputError, UsageError
 from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from ami_bakery.core.audit.mode import AuditMode
     from ami_bakery.core.ci.annotations import Note
     from ami_bakery.core.config.model import Config
@@ -186,16 +187,11 @@ def _region(text: str) -> str:
         raise argparse.ArgumentTypeError(wrong.message) from None
 
 
-_DURATION = re.compile(r"(\d+)([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
 def duration(text: str) -> timedelta:
-    """Parses ``90s``, ``15m``, ``2h`` or ``1d``."""
-    match = _DURATION.fullmatch(text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"expected a number with a unit (s, m, h or d), such as 15m, got {text!r}")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        return parse_duration(text, units="smhd", examples="90s, 15m or 2h", zero=True)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
 
 
 def add_init(parser: argparse.ArgumentParser) -> None:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
-from ami_bakery.core.config.keys import KEYS, InvalidValue, Key, type_name
+from ami_bakery.core.config.keys import KEYS, InvalidValue, Key, duration_of, type_name
 from ami_bakery.core.config.model import ImageTest, OnFailure
 from ami_bakery.core.text.suggestions import nearest, nearest_always
 from ami_bakery.values import replace
 
 _OF_IMAGES = ("template", "workdir", "vars", "var_files", "only", "except")
-_TIMEOUT = re.compile(r"(\d{1,6})([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def _timeout(value: Any) -> timedelta:
-    match = _TIMEOUT.fullmatch(value) if isinstance(value, str) else None
-    if match is None or int(match[1]) == 0:
-        raise InvalidValue(f"expected a duration such as 90s, 10m or 2h, got {value!r}")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def _on_failure(value: Any) -> OnFailure:
@@ -45,7 +34,7 @@ TEST_KEYS: tuple[Key, ...] = (
     Key(
         name="timeout",
         field="timeout",
-        parse=_timeout,
+        parse=duration_of("smhd", "90s, 10m or 2h"),
         type="duration such as `10m`",
         about="The test fails if it takes longer. Units: s, m, h, d. Default: `60m`.",
     ),

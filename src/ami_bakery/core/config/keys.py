@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ami_bakery.core.config.model import BaseFilter, BaseId, BaseImage, BaseParameter, BaseSource, ImageTest, KmsKeys
 from ami_bakery.core.ec2.ami import DIGEST_TAG, OUR_TAGS
+from ami_bakery.core.text.durations import parse_duration
 from ami_bakery.core.text.suggestions import nearest, nearest_always
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from ami_bakery.core.audit.mode import AuditMode
 
 
@@ -34,10 +36,8 @@ _KMS_KEY = re.compile(
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32}|alias/[\w/-]+"
     r"|arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):\d{12}:(key|alias)/[\w/-]+"
 )
-_DURATION = re.compile(r"(\d+)([mhdw])")
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 TAGS_AT_MOST = 40
 """EC2 allows 50 tags on a resource; the others are for the bakery and the template."""
 _TAG_NAME_LENGTH, _TAG_VALUE_LENGTH = 127, 255
@@ -177,11 +177,16 @@ def region_of_key(key: str) -> str:
     return (match["region"] or "") if match else ""
 
 
-def _duration(value: Any) -> timedelta:
-    match = _DURATION.fullmatch(_string(value))
-    if not match or int(match[1]) == 0 or len(match[1]) > 6:
-        raise InvalidValue(f"expected a duration such as 12h, 30d or 8w, got {value!r}")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+def duration_of(units: str, examples: str) -> Callable[[Any], timedelta]:
+    """Returns the parser of a key: a duration in one of these units."""
+
+    def parse(value: Any) -> timedelta:
+        try:
+            return parse_duration(_string(value), units=units, examples=examples)
+        except ValueError as wrong:
+            raise InvalidValue(str(wrong)) from None
+
+    return parse
 
 
 def packer_value(value: Any) -> str:
@@ -448,7 +453,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         name="max_age",
         field="max_age",
-        parse=_duration,
+        parse=duration_of("mhdw", "12h, 30d or 8w"),
         type="duration such as `30d`",
         about="Rebuild when the newest AMI is older than this. Units: m, h, d, w.",
     ),
