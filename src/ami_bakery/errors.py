@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from copy import copy
+from typing import NamedTuple, Self
 
 
 class Annotation(NamedTuple):
@@ -33,6 +34,23 @@ class BakeryError(Exception):
 
     def __str__(self) -> str:
         return f"{self.doing}: {self.wrong}"
+
+    def revised(
+        self,
+        *,
+        doing: str | None = None,
+        wrong: str | None = None,
+        todo: str | None = None,
+        marks: tuple[Annotation, ...] | None = None,
+    ) -> Self:
+        """Returns an error of the same class with other parts."""
+        changed = copy(self)
+        changed.doing = self.doing if doing is None else doing
+        changed.wrong = self.wrong if wrong is None else wrong
+        changed.todo = self.todo if todo is None else todo
+        changed.marks = self.marks if marks is None else marks
+        changed.args = (changed.doing, changed.wrong, changed.todo)
+        return changed
 
 
 class UsageError(BakeryError):
@@ -74,17 +92,6 @@ class PackerError(BakeryError):
         self.taken_by = taken_by
 
 
-DENIED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "Client.UnauthorizedOperation"})
-"""AWS error codes for a missing permission."""
-_UNANSWERED = frozenset(
-    {
-        *("Unreachable", "NoAnswer", "RequestLimitExceeded", "Throttling"),
-        *("Unavailable", "ServiceUnavailable", "InternalError", "InternalFailure", "ServerInternal", "RequestTimeout"),
-        *("500", "502", "503", "504"),  # botocore's codes for responses of a proxy or load balancer before EC2
-    }
-)
-
-
 class AwsError(BakeryError):
     """AWS refused a call or was not reachable: check credentials, permissions, region, or retry later.
 
@@ -97,15 +104,25 @@ class AwsError(BakeryError):
         super().__init__(doing, wrong, todo, marks=marks)
         self.code = code
 
-    @property
-    def is_denied(self) -> bool:
-        """Returns whether a permission is missing."""
-        return self.code in DENIED
 
-    @property
-    def is_unanswered(self) -> bool:
-        """Returns whether the call may have succeeded: one of the tries got no response."""
-        return self.code in _UNANSWERED
+class DeniedError(AwsError):
+    """A permission is missing: allow the action."""
+
+
+class UnansweredError(AwsError):
+    """A call, or one of its tries, got no response and may have succeeded: run again later."""
+
+
+class NotFoundError(AwsError):
+    """A resource does not exist, or EC2 does not show it yet."""
+
+
+class NameTakenError(AwsError):
+    """Another AMI has the name: remove it, or choose another name."""
+
+
+class InUseError(AwsError):
+    """Another resource uses this one: remove that one first."""
 
 
 class VerificationError(BakeryError):

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ami_bakery.adapters.aws.errors import AwsCall, explained
-from ami_bakery.errors import AwsError
+from ami_bakery.errors import AwsError, UnansweredError
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ def test_a_server_error_suggests_to_run_again_and_may_have_been_carried_out(code
     with pytest.raises(AwsError) as caught, explained(call):
         raise ClientError({"Error": {"Code": code, "Message": "Service Unavailable"}}, "CreateKeyPair")
     assert caught.value.todo.startswith("Wait a moment and run again")
-    assert caught.value.is_unanswered
+    assert isinstance(caught.value, UnansweredError)

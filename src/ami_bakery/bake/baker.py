@@ -91,7 +91,7 @@ class Baker:
             # EC2 does not respond, so nothing is known about these AMIs except that they exist.
             listed = ", ".join(f"{ami_id} of {region}" for region, ami_id in ids.items())
             todo = f"{error.todo} {listed} remains, unverified."
-            raise AwsError(error.doing, error.wrong, todo, code=error.code) from error
+            raise error.revised(todo=todo) from error
         return amis
 
     def _run_packer(self, facts: TemplateFacts) -> Built:
@@ -402,7 +402,7 @@ class Baker:
         listed = ", ".join(f"{ami.id} of {ami.region}" for ami in left)
         later = ": the next run adopts it" if kept else ""
         todo = f"{error.todo} {listed} remains, verified but without the digest{later}."
-        return AwsError(error.doing, error.wrong, todo, code=error.code)
+        return error.revised(todo=todo)
 
     def _finished_tags(self, ami: Ami, home: Ami) -> dict[str, str]:
         digest = self.definition.digest

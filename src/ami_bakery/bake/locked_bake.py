@@ -34,7 +34,7 @@ from ami_bakery.core.lock.protocol_steps import (
     WaitVisible,
 )
 from ami_bakery.core.plan.outcome import Copies, Result
-from ami_bakery.errors import AwsError, BakeryError, BusyError
+from ami_bakery.errors import AwsError, BakeryError, BusyError, DeniedError, UnansweredError
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
@@ -112,11 +112,10 @@ class LockedBake:
             return self._carry_out(step, protocol)
         except BakeryError as error:
             self._error = error
-            if isinstance(error, AwsError):
-                if error.is_denied and isinstance(step, _PERMISSION_MATTERS):
-                    return self._denied(step, error)
-                if error.is_unanswered and isinstance(step, _MAY_HAVE_HAPPENED):
-                    return ProtocolEvent.UNANSWERED
+            if isinstance(error, DeniedError) and isinstance(step, _PERMISSION_MATTERS):
+                return self._denied(step, error)
+            if isinstance(error, UnansweredError) and isinstance(step, _MAY_HAVE_HAPPENED):
+                return ProtocolEvent.UNANSWERED
             return ProtocolEvent.FAILED
 
     def _carry_out(self, step: Step, protocol: ProtocolState) -> StepResult:

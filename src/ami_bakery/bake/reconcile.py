@@ -16,7 +16,7 @@ from ami_bakery.core.plan.desired_state import (
     reconcile_steps,
     revoke_steps,
 )
-from ami_bakery.errors import AwsError, BakeryError, Stopped
+from ami_bakery.errors import BakeryError, NotFoundError, Stopped
 from ami_bakery.plan.sharing import read_permissions
 from ami_bakery.values import Frozen
 
@@ -58,7 +58,7 @@ def revoke_stale_shares(ports: Ports, image: str, desired: DesiredState, amis: I
 
 
 def _is_gone(failure: BakeryError) -> bool:
-    return isinstance(failure, AwsError) and failure.code in ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
+    return isinstance(failure, NotFoundError)
 
 
 def _reconcile_ami(

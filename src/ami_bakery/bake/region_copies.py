@@ -13,7 +13,7 @@ from ami_bakery.core.ec2.ami import Ami, AmiState, copied_tags, newest, snapshot
 from ami_bakery.core.plan.desired_state import DesiredState
 from ami_bakery.core.plan.outcome import Copies
 from ami_bakery.core.text.table import clock_time
-from ami_bakery.errors import AwsError, BakeryError, Stopped
+from ami_bakery.errors import AwsError, BakeryError, NameTakenError, Stopped
 from ami_bakery.ports import CopyRequest
 from ami_bakery.values import replace
 
@@ -132,9 +132,7 @@ class Regions:
         )
         try:
             copy = self.ports.ec2.copy(request)
-        except AwsError as error:
-            if error.code != "InvalidAMIName.Duplicate":
-                raise
+        except NameTakenError:
             existing = self._existing_copy(source, region, self.waiter.wait_named(region, names[0]))
             if existing is not None:
                 return existing
@@ -156,7 +154,7 @@ class Regions:
             todo = "Check CloudTrail for the reason, then run again: the copy is started again."
             if key:
                 todo = f"Check that the key {key} exists, and that these credentials may use it. {todo}"
-            raise AwsError(error.doing, error.wrong, todo, code=error.code) from error
+            raise error.revised(todo=todo) from error
         finally:
             if waiting.done(copy.region):
                 self.waiter.step(waiting.describe(clock.monotonic()))

@@ -14,7 +14,7 @@ from ami_bakery.core.ec2.ami import IMAGE_TAG
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG
 from ami_bakery.core.orphan.orphan import RECORD_TAGS
 from ami_bakery.core.packer.build_progress import CreatedKind, CreatedResource
-from ami_bakery.errors import AwsError, BakeryError
+from ami_bakery.errors import BakeryError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -114,9 +114,8 @@ class ResourceTagger:
                 if ids := self._ids(resources, region):
                     self._ports.ec2.tag(region, ids, tags)
                     return
-            except AwsError as error:
-                if not error.code.endswith(".NotFound"):
-                    raise
+            except NotFoundError:
+                continue
 
     def _ids(self, resources: CreatedResource, region: str) -> Sequence[str]:
         if resources.kind is not CreatedKind.SECURITY_GROUP:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.core.ec2.ami import IMAGE_TAG
 from ami_bakery.core.ec2.resource import Resource, ResourceKind
 from ami_bakery.core.ec2.run import RUN_TAG
-from ami_bakery.errors import AwsError
+from ami_bakery.errors import AwsError, InUseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 5.0
 _WAIT_SECONDS = 10 * 60.0
 """EC2 needs about a minute to terminate an instance, sometimes more."""
-_IN_USE = "DependencyViolation"
 
 
 def remove(
@@ -110,8 +109,8 @@ def _remove_patiently(ports: Ports, resource: Resource, pause: Callable[[float],
     while True:
         try:
             return ports.temporary_resources.remove(resource)
-        except AwsError as error:
-            if error.code != _IN_USE or ports.clock.monotonic() > deadline:
+        except InUseError:
+            if ports.clock.monotonic() > deadline:
                 raise
         pause(_POLL_SECONDS)
 

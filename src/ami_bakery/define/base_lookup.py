@@ -133,7 +133,7 @@ def _ask_ec2(ports: Ports, query: NewestAmi) -> dict[BaseQuery, BaseResult]:
 def _without_values(query: NewestAmi, error: AwsError) -> AwsError:
     """Masks the filter's values, which EC2 repeats in its error."""
     masker = Masker(text for name, values in query.filters for text in (name, *values))
-    return AwsError(masker.mask(error.doing), masker.mask(error.wrong), error.todo, code=error.code)
+    return error.revised(doing=masker.mask(error.doing), wrong=masker.mask(error.wrong))
 
 
 def _ask_ssm(ports: Ports, region: str, names: Iterable[str]) -> dict[BaseQuery, BaseResult]:

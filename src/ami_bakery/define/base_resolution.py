@@ -87,13 +87,7 @@ def _newest(
                 marks=(location.mark(f"no base image in {query.region}: {query}"),),
             )
         case AwsError() as error:
-            raise AwsError(
-                f"{error.doing} ({location})",
-                error.wrong,
-                error.todo,
-                code=error.code,
-                marks=(location.mark(str(error)),),
-            )
+            raise error.revised(doing=f"{error.doing} ({location})", marks=(location.mark(str(error)),))
         case BakeryError() as error:
             raise error
         case tuple(amis):

@@ -30,7 +30,7 @@ def with_folder_advice(settings: TemplateSettings, error: BakeryError) -> Bakery
     if isinstance(error, TooLargeError):
         return error
     todo = _folder_advice(settings, error)
-    return error if todo is None else type(error)(error.doing, error.wrong, todo, marks=error.marks)
+    return error if todo is None else error.revised(todo=todo)
 
 
 def _folder_advice(settings: TemplateSettings, error: BakeryError) -> str | None:

@@ -16,7 +16,7 @@ from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, Ami, newest
 from ami_bakery.core.plan.plan import Action, ImagePlan, Reason, Wanted, being_baked, decide, explain, verify_bases
 from ami_bakery.define.accounts import check_account
 from ami_bakery.define.definitions import collect_failures, define_many
-from ami_bakery.errors import AwsError, BakeryError, TemplateError
+from ami_bakery.errors import AwsError, BakeryError, DeniedError, TemplateError
 from ami_bakery.template.env_inputs import MACHINE_VARIABLES, why_not_hashed
 from ami_bakery.template.location import SourceLocation
 from ami_bakery.values import Frozen, replace
@@ -109,9 +109,7 @@ def with_locks(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, .
     of_digests = resolver.ports.locks.of_digests
     try:
         answers = run_all([partial(of_digests, region, sorted(digests)) for region, digests in locked_digests.items()])
-    except AwsError as error:
-        if not error.is_denied:
-            raise
+    except DeniedError as error:
         resolver.ports.reporter.warn(f"cannot check whether another runner is building an image: {error}")
         return tuple(plans)
     alive = {(lock.region, lock.digest): lock for locks in answers for lock in locks if not lock.expired}

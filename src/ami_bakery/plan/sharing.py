@@ -10,7 +10,7 @@ from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.ami import IMAGE_TAG, SHARED_TAG
 from ami_bakery.core.plan.desired_state import PUBLIC, DesiredState, Permissions, is_marked
 from ami_bakery.core.plan.plan import Action, with_steps
-from ami_bakery.errors import AwsError
+from ami_bakery.errors import AwsError, DeniedError
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
@@ -51,9 +51,7 @@ def add_steps(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ..
     def read(ami: Ami, state: DesiredState) -> Permissions | None:
         try:
             return read_permissions(resolver.ports, ami, state)
-        except AwsError as error:
-            if not error.is_denied:
-                raise
+        except DeniedError as error:
             denials.append(error)
             return None
 
@@ -141,18 +139,14 @@ def _shared_amis_elsewhere(resolver: Resolver, regions: Mapping[str, Sequence[st
     def unless_denied(region: str, call: Callable[[], tuple[Ami, ...]]) -> tuple[Ami, ...]:
         try:
             return call()
-        except AwsError as error:
-            if not error.is_denied:
-                raise
+        except DeniedError:
             denied.append(region)
             return ()
 
     reporter = resolver.ports.reporter
     try:
         all_regions = resolver.ports.ec2.regions(next(iter(regions.values()))[0])
-    except AwsError as error:
-        if not error.is_denied:
-            raise
+    except DeniedError as error:
         reporter.warn(f"cannot check whether AMIs are still shared in regions that are not in `regions`: {error}")
         return []
     others = {image: [region for region in all_regions if region not in own] for image, own in regions.items()}

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.aws import ec2_xml
+from ami_bakery.adapters.aws.batches import FILTER_VALUES, batches
 from ami_bakery.adapters.aws.errors import explained
 from ami_bakery.adapters.aws.session import as_tags
 from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, TEST_FAILED_TAG, Ami, AmiState
-from ami_bakery.errors import DENIED, AwsError
+from ami_bakery.errors import DeniedError, NotFoundError
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -22,13 +23,10 @@ if TYPE_CHECKING:
     from ami_bakery.ports import BuilderAccount, CopyRequest
     from ami_bakery.template.facts import Login
 
-_FILTER_VALUES = 200
-"""EC2's maximum number of filter values per call, all filters counted together (FilterLimitExceeded)."""
 _SNAPSHOT_CHANGES = 500
 """EC2's maximum number of accounts per call for a snapshot (API reference, ModifySnapshotAttribute)."""
 _PAGE = 1000
 """EC2's maximum page size."""
-_UNKNOWN = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"})
 _IDS = re.compile(r"ami-[0-9a-f]+")
 
 
@@ -71,54 +69,35 @@ class BotoEc2:
             return self._accounts[key]
 
     def find_by_digest(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
-        return tuple(
-            ami
-            for values in _batches(digests)
-            for ami in self._describe(
-                "looking up AMIs by digest",
-                region,
-                Owners=list(owners),
-                Filters=[_filter(f"tag:{DIGEST_TAG}", values)],
-                IncludeDisabled=True,
-            )
-        )
+        name = f"tag:{DIGEST_TAG}"
+        return self._find("looking up AMIs by digest", region, name, digests, owners, IncludeDisabled=True)
 
     def find_by_image(self, region: str, images: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
-        return tuple(
-            ami
-            for values in _batches(images)
-            for ami in self._describe(
-                "listing built AMIs",
-                region,
-                Owners=list(owners),
-                Filters=[_filter(f"tag:{IMAGE_TAG}", values)],
-                IncludeDisabled=True,
-            )
-        )
+        return self._find("listing built AMIs", region, f"tag:{IMAGE_TAG}", images, owners, IncludeDisabled=True)
 
     def find_tagged(self, region: str, images: Sequence[str], tag: str) -> tuple[Ami, ...]:
-        # The tag's name counts as a filter value, too.
-        return tuple(
-            ami
-            for values in _batches(images, _FILTER_VALUES - 1)
-            for ami in self._describe(
-                "looking up shared AMIs",
-                region,
-                Owners=["self"],
-                Filters=[_filter(f"tag:{IMAGE_TAG}", values), _filter("tag-key", (tag,))],
-            )
-        )
+        return self._find("looking up shared AMIs", region, f"tag:{IMAGE_TAG}", images, key=tag)
 
     def find_test_failed(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
+        return self._find("looking up AMIs that failed their test", region, f"tag:{TEST_FAILED_TAG}", digests, owners)
+
+    def _find(
+        self,
+        doing: str,
+        region: str,
+        name: str,
+        values: Iterable[str],
+        owners: Sequence[str] = ("self",),
+        *,
+        key: str = "",
+        **more: Any,
+    ) -> tuple[Ami, ...]:
+        """Finds AMIs by any number of values of one filter. `key`: the name of a tag that they must also have."""
+        also = [_filter("tag-key", (key,))] if key else []
         return tuple(
             ami
-            for values in _batches(digests)
-            for ami in self._describe(
-                "looking up AMIs that failed their test",
-                region,
-                Owners=list(owners),
-                Filters=[_filter(f"tag:{TEST_FAILED_TAG}", values)],
-            )
+            for some in batches(values, FILTER_VALUES - len(also))
+            for ami in self._describe(doing, region, Owners=list(owners), Filters=[_filter(name, some), *also], **more)
         )
 
     def regions(self, region: str) -> tuple[str, ...]:
@@ -133,16 +112,10 @@ class BotoEc2:
 
     def find_by_id(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         """Looks up ids directly: a filter would search all public AMIs. Includes deprecated AMIs."""
-        return tuple(ami for batch in _batches(ids) for ami in self._by_ids(region, batch))
+        return tuple(ami for batch in batches(ids) for ami in self._by_ids(region, batch))
 
     def find_own(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
-        return tuple(
-            ami
-            for batch in _batches(ids)
-            for ami in self._describe(
-                "looking up AMIs by id", region, Owners=["self"], Filters=[_filter("image-id", batch)]
-            )
-        )
+        return self._find("looking up AMIs by id", region, "image-id", ids)
 
     def _by_ids(self, region: str, wanted: Sequence[str]) -> tuple[Ami, ...]:
         found = self._describe_directly(region, {"ImageIds": wanted, "IncludeDeprecated": True})
@@ -154,9 +127,9 @@ class BotoEc2:
                 with explained(self._session.call("looking up AMIs by id", "EC2", "DescribeImages", region)):
                     response = client.describe_images(ImageIds=list(wanted), IncludeDeprecated=True)
                     return tuple(_ami(image, region) for image in response["Images"])
-            except AwsError as error:
+            except NotFoundError as error:
                 # One id that does not exist fails the whole call; EC2's message names such ids.
-                unknown = set(_IDS.findall(error.wrong)) if error.code in _UNKNOWN else set()
+                unknown = set(_IDS.findall(error.wrong))
                 if not unknown & set(wanted):
                     raise
                 wanted = [ami for ami in wanted if ami not in unknown]
@@ -164,7 +137,7 @@ class BotoEc2:
 
     def find_snapshots_by_digest(self, region: str, digests: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         found: dict[str, list[str]] = {}
-        for values in _batches(digests):
+        for values in batches(digests):
             for digest, snapshot in self._snapshots(region, [_filter(f"tag:{DIGEST_TAG}", values)]):
                 found.setdefault(digest, []).append(snapshot)
         return {digest: tuple(sorted(ids)) for digest, ids in found.items()}
@@ -200,30 +173,11 @@ class BotoEc2:
         )
 
     def find_by_name(self, region: str, names: Sequence[str]) -> tuple[Ami, ...]:
-        return tuple(
-            ami
-            for values in _batches([_literal(name) for name in names])
-            for ami in self._describe(
-                "looking up AMIs by name",
-                region,
-                Owners=["self"],
-                Filters=[_filter("name", values)],
-                # The name of a disabled AMI is still in use.
-                IncludeDisabled=True,
-            )
-        )
+        # The name of a disabled AMI is still in use.
+        return self._find("looking up AMIs by name", region, "name", map(_literal, names), IncludeDisabled=True)
 
     def find_created_from(self, region: str, instances: Sequence[str]) -> tuple[Ami, ...]:
-        return tuple(
-            ami
-            for batch in _batches(instances)
-            for ami in self._describe(
-                "looking up AMIs by source instance",
-                region,
-                Owners=["self"],
-                Filters=[_filter("source-instance-id", batch)],
-            )
-        )
+        return self._find("looking up AMIs by source instance", region, "source-instance-id", instances)
 
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str]) -> None:
         self._session.create_tags(region, ids, tags)
@@ -233,27 +187,22 @@ class BotoEc2:
         try:
             with explained(self._session.call(f"removing tags from {', '.join(ids)}", "EC2", "DeleteTags", region)):
                 client.delete_tags(Resources=list(ids), Tags=[{"Key": name} for name in names])
-        except AwsError as error:
+        except DeniedError:
             # The IAM policy in Packer's documentation has no DeleteTags. An empty value is equivalent to no tag.
-            if error.code not in DENIED:
-                raise
             self.tag(region, ids, dict.fromkeys(names, ""))
 
     def permissions(self, region: str, resource: str) -> frozenset[str]:
         client: EC2Client = self._session.client("ec2", region)
         found: Iterable[Mapping[str, Any]]
-        if resource.startswith("snap-"):
-            doing = f"reading the permissions of {resource}"
-            call = self._session.call(doing, "EC2", "DescribeSnapshotAttribute", region)
-            with explained(call):
+        of_snapshot = resource.startswith("snap-")
+        action = "DescribeSnapshotAttribute" if of_snapshot else "DescribeImageAttribute"
+        with explained(self._session.call(f"reading the permissions of {resource}", "EC2", action, region)):
+            if of_snapshot:
                 snapshot = client.describe_snapshot_attribute(SnapshotId=resource, Attribute="createVolumePermission")
-            found = snapshot.get("CreateVolumePermissions", ())
-        else:
-            doing = f"reading the permissions of {resource}"
-            call = self._session.call(doing, "EC2", "DescribeImageAttribute", region)
-            with explained(call):
-                response = client.describe_image_attribute(ImageId=resource, Attribute="launchPermission")
-            found = response.get("LaunchPermissions", ())
+                found = snapshot.get("CreateVolumePermissions", ())
+            else:
+                ami = client.describe_image_attribute(ImageId=resource, Attribute="launchPermission")
+                found = ami.get("LaunchPermissions", ())
         return frozenset(str(target) for permission in found for target in permission.values())
 
     def grant(self, region: str, resource: str, targets: Sequence[str]) -> None:
@@ -265,7 +214,7 @@ class BotoEc2:
     def _change_permissions(self, doing: str, region: str, resource: str, how: str, targets: Sequence[str]) -> None:
         client: EC2Client = self._session.client("ec2", region)
         if resource.startswith("snap-"):
-            for some in _batches(targets, _SNAPSHOT_CHANGES):
+            for some in batches(targets, _SNAPSHOT_CHANGES):
                 with explained(self._session.call(doing, "EC2", "ModifySnapshotAttribute", region)):
                     client.modify_snapshot_attribute(
                         SnapshotId=resource,
@@ -324,12 +273,6 @@ def _permission_key(target: str) -> str:
     if not target.startswith("arn:"):
         return "UserId"
     return "OrganizationalUnitArn" if ":ou/" in target else "OrganizationArn"
-
-
-def _batches(values: Sequence[str], size: int = _FILTER_VALUES) -> Iterator[Sequence[str]]:
-    distinct = sorted(set(values))
-    for start in range(0, len(distinct), size):
-        yield distinct[start : start + size]
 
 
 def _literal(text: str) -> str:

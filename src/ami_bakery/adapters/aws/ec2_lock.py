@@ -9,28 +9,25 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ami_bakery.adapters.aws.batches import FILTER_VALUES, batches
 from ami_bakery.adapters.aws.ec2_xml import key_pair
 from ami_bakery.adapters.aws.errors import explained
 from ami_bakery.adapters.aws.session import as_tags
 from ami_bakery.core.lock.lock import LOCK_TAG, SeenLock
-from ami_bakery.errors import AwsError
+from ami_bakery.errors import AwsError, NotFoundError
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from mypy_boto3_ec2 import EC2Client
 
     from ami_bakery.adapters.aws.session import AwsSession
 
-_FILTER_VALUES = 190
-"""EC2's maximum is 200 values per call, all filters counted together."""
 _READY_AFTER_SECONDS = 1.0
 """By then Packer and its plugins, which use all cores while they start, are waiting for EC2."""
 _DUPLICATE = "InvalidKeyPair.Duplicate"
-_UNKNOWN_ID = "InvalidID"
-"""EC2's code for tagging an unknown id; for some resource types it is InvalidKeyPair.NotFound and similar."""
 
 
 class KeyPairLocks:
@@ -72,14 +69,13 @@ class KeyPairLocks:
             self._session.client("ec2", region, retry=False)
 
     def of_digests(self, region: str, digests: Sequence[str]) -> tuple[SeenLock, ...]:
-        wanted = sorted(set(digests))
         found = [
             tag["ResourceId"]
-            for batch in _batches(wanted)
+            for batch in batches(digests, FILTER_VALUES - 2)
             for tag in self._tags(region, {"key": [LOCK_TAG], "value": batch, "resource-type": ["key-pair"]})
         ]
         tags: dict[str, dict[str, str]] = {}
-        for batch in _batches(found):
+        for batch in batches(found):
             for tag in self._tags(region, {"resource-id": batch}):
                 tags.setdefault(tag["ResourceId"], {})[tag["Key"]] = tag.get("Value", "")
         now = self.now(region)
@@ -104,10 +100,8 @@ class KeyPairLocks:
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, retry: bool = True) -> bool:
         try:
             self._session.create_tags(region, ids, tags, retry=retry)
-        except AwsError as error:
-            if error.code == _UNKNOWN_ID or error.code.endswith(".NotFound"):
-                return False
-            raise
+        except NotFoundError:
+            return False
         return True
 
     def delete(self, region: str, lock: str) -> None:
@@ -121,7 +115,3 @@ class KeyPairLocks:
         with explained(self._session.call("reading the lock", "EC2", "DescribeTags", region)):
             for page in client.get_paginator("describe_tags").paginate(Filters=conditions):
                 yield from page["Tags"]
-
-
-def _batches(values: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (values[start : start + _FILTER_VALUES] for start in range(0, len(values), _FILTER_VALUES))

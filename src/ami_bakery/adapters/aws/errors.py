@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from ami_bakery.adapters.aws.error_codes import aws_error, is_denial
 from ami_bakery.adapters.aws.sdk_settings import Settings
 from ami_bakery.core.text.sanitize import one_line
 from ami_bakery.core.text.suggestions import nearest
-from ami_bakery.errors import DENIED, AwsError, BakeryError, UsageError
+from ami_bakery.errors import AwsError, BakeryError, UsageError
 from ami_bakery.values import Frozen, field
 
 _CREDENTIALS = "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or attach an IAM role to the machine."
@@ -77,10 +78,10 @@ def explained(call: AwsCall) -> Iterator[None]:
         raise _refused(call, doing, error) from error
     except (parsers.ResponseParserError, LookupError) as error:
         if (found := diagnose(error, call.settings)) is not None:
-            raise AwsError(doing, found.wrong, found.todo, code=found.code) from None
+            raise aws_error(doing, found.wrong, found.todo, code=found.code) from None
         # A captive portal's page, or a truncated response.
         wrong = f"the response is not a valid {call.service} response to {call.action} ({_shown(error)})"
-        raise AwsError(doing, wrong, _unreachable(call), code="NoAnswer") from error
+        raise aws_error(doing, wrong, _unreachable(call), code="NoAnswer") from error
     except Exception as error:
         if not isinstance(error, boto.BotoCoreError) and not is_foreign(error):
             raise
@@ -95,15 +96,15 @@ def _translated(call: AwsCall, doing: str, error: Exception) -> BakeryError:
     settings = call.settings
     found = diagnose(error, settings)
     if found is not None:
-        return AwsError(doing, found.wrong, found.todo, code=found.code)
+        return aws_error(doing, found.wrong, found.todo, code=found.code)
     text = one_line(settings.masked(str(error)))
     match error:
         case boto.NoCredentialsError() | boto.PartialCredentialsError():
-            return AwsError(doing, text, _CREDENTIALS, code="NoCredentials")
+            return aws_error(doing, text, _CREDENTIALS, code="NoCredentials")
         case boto.TokenRetrievalError() | boto.UnauthorizedSSOTokenError() | boto.SSOError():
-            return AwsError(doing, f"{text} (profile {settings.profile})", _RENEW, code="ExpiredToken")
+            return aws_error(doing, f"{text} (profile {settings.profile})", _RENEW, code="ExpiredToken")
         case boto.CredentialRetrievalError():
-            return AwsError(doing, text, _CREDENTIALS, code="NoCredentials")
+            return aws_error(doing, text, _CREDENTIALS, code="NoCredentials")
         case boto.InvalidRegionError():
             return UsageError(doing, text, "Correct the name of the region.")
         case boto.HTTPClientError() | boto.ConnectionError():
@@ -136,7 +137,7 @@ def _not_reached(call: AwsCall, doing: str, error: Exception, text: str) -> Bake
         # The exception's message contains the value.
         wrong = "a credential contains a character that HTTP headers do not allow, such as a line break (\\r or \\n)"
         todo = f"Check the source of the credentials: the environment, or the profile {call.settings.profile}."
-        return AwsError(doing, wrong, todo, code="NoCredentials")
+        return aws_error(doing, wrong, todo, code="NoCredentials")
     if (unloadable := _unloadable_certificates(call.settings)) is not None:
         return UsageError(doing, *unloadable)
     if "CERTIFICATE_VERIFY_FAILED" in text:
@@ -145,11 +146,11 @@ def _not_reached(call: AwsCall, doing: str, error: Exception, text: str) -> Bake
             f"Set {named[0] if named else 'AWS_CA_BUNDLE'} to a file with the CA certificate that signs this "
             "connection, such as your proxy's."
         )
-        return AwsError(doing, text, todo, code="Unreachable")
+        return aws_error(doing, text, todo, code="Unreachable")
     proxies = call.settings.proxies()
     if type(inner).__name__ == "LocationParseError" and proxies:
         return UsageError(doing, text, f"Correct {', '.join(proxies)}. Example: http://proxy.example:3128")
-    return AwsError(doing, text, _unreachable(call), code="Unreachable")
+    return aws_error(doing, text, _unreachable(call), code="Unreachable")
 
 
 def _unloadable_certificates(settings: Settings) -> tuple[str, str] | None:
@@ -187,13 +188,13 @@ def _refused(call: AwsCall, doing: str, error: Exception) -> BakeryError:
     if operation in _GIVES_CREDENTIALS and operation != call.action:
         return _no_role(call.settings, doing, operation, code, message)
     wrong = f"{call.service} answered {code} to {call.action}: {_shortened(message)}"
-    if code in DENIED:
+    if is_denial(code):
         todo = f"Allow the action {call.service.lower()}:{call.action} for these credentials."
     elif _DEFAULT_KEY.search(message):
         todo = _OWN_KEY
     else:
         todo = _BY_CODE.get(code, "Look up the error code in the EC2 API reference, fix the cause, then run again.")
-    return AwsError(doing, wrong, todo, code=code)
+    return aws_error(doing, wrong, todo, code=code)
 
 
 def _no_role(settings: Settings, doing: str, operation: str, code: str, message: str) -> AwsError:
@@ -206,10 +207,10 @@ def _no_role(settings: Settings, doing: str, operation: str, code: str, message:
     wrong = f"{service} answered {code} to {operation}{f' of {role}' if role else ''}: {_shortened(message)}"
     if service != "STS":
         todo = f"Log in again (aws sso login), or correct the account and role of the profile {settings.profile}."
-        return AwsError(doing, wrong, todo, code="NoCredentials")
+        return aws_error(doing, wrong, todo, code="NoCredentials")
     subject = role or "the role"
     action = f"sts:{operation}"
-    if code in DENIED:
+    if is_denial(code):
         todo = f"Allow {action} for these credentials, also in the trust policy of {subject}; or correct {where}."
     elif "Token" in code and operation == "AssumeRoleWithWebIdentity":
         todo = f"Get a new web identity token, and check that the trust policy of {subject} accepts its issuer."
@@ -218,7 +219,7 @@ def _no_role(settings: Settings, doing: str, operation: str, code: str, message:
     else:
         todo = _BY_CODE.get(code, f"Correct {where}, or the trust policy of {subject}.")
     # Not AWS's code: it is about AssumeRole, not about the requested call.
-    return AwsError(doing, wrong, todo, code="ExpiredToken" if code.startswith("ExpiredToken") else "NoCredentials")
+    return aws_error(doing, wrong, todo, code="ExpiredToken" if code.startswith("ExpiredToken") else "NoCredentials")
 
 
 def _shown(error: Exception) -> str:

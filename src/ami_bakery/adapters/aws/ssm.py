@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ami_bakery.adapters.aws.batches import batches
 from ami_bakery.adapters.aws.errors import explained
-from ami_bakery.errors import DENIED, AwsError, BakeryError
+from ami_bakery.errors import AwsError, BakeryError, DeniedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 _PARAMETERS = 10
 """SSM's maximum number of names per call (API reference, GetParameters)."""
-_ONE_BY_ONE = DENIED | {"ValidationException"}
+_INVALID = "ValidationException"
 
 
 class BotoParameters:
@@ -26,11 +27,7 @@ class BotoParameters:
         self._session = session
 
     def values(self, region: str, names: Sequence[str]) -> Mapping[str, str | BakeryError]:
-        return {
-            name: value
-            for start in range(0, len(names), _PARAMETERS)
-            for name, value in self._some(region, names[start : start + _PARAMETERS]).items()
-        }
+        return {name: value for some in batches(names, _PARAMETERS) for name, value in self._some(region, some).items()}
 
     def _some(self, region: str, names: Sequence[str]) -> dict[str, str | BakeryError]:
         """Reads at most `_PARAMETERS` parameters in one call.
@@ -43,7 +40,7 @@ class BotoParameters:
             try:
                 found = self._together(region, names)
             except AwsError as error:
-                if error.code not in _ONE_BY_ONE:
+                if not isinstance(error, DeniedError) and error.code != _INVALID:
                     return dict.fromkeys(names, error)
         return {
             name: _checked(region, name, found[name]) if name in found else self._one(region, name) for name in names

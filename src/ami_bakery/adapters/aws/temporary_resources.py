@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ami_bakery.adapters.aws.batches import FILTER_VALUES, batches
 from ami_bakery.adapters.aws.ec2_xml import security_groups
 from ami_bakery.adapters.aws.errors import explained
 from ami_bakery.core.ec2.resource import Resource, ResourceKind
-from ami_bakery.errors import DENIED, AwsError
+from ami_bakery.errors import DeniedError, NotFoundError
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,21 +20,8 @@ if TYPE_CHECKING:
 
     from ami_bakery.adapters.aws.session import AwsSession
 
-_FILTER_VALUES = 190
-"""EC2's maximum is 200 values per call, all filters counted together; a filter for states needs some of them."""
 _THERE = ("pending", "running", "shutting-down", "stopping", "stopped")
 """States of an instance that is not terminated."""
-_GONE = frozenset(
-    {
-        "InvalidInstanceID.NotFound",
-        "InvalidVolume.NotFound",
-        "InvalidGroup.NotFound",
-        "InvalidKeyPair.NotFound",
-        "InvalidAMIID.NotFound",
-        "InvalidAMIID.Unavailable",
-        "InvalidSnapshot.NotFound",
-    }
-)
 
 
 class BotoTemporaryResources:
@@ -72,70 +62,42 @@ class BotoTemporaryResources:
         """Finds groups by a filter. Uses `Ec2Query` for few values, so that a new group is tagged without botocore."""
         if not values:
             return ()
-        if len(values) <= _FILTER_VALUES:
+        if len(values) <= FILTER_VALUES:
             request = {"Filters": [{"Name": name, "Values": list(values)}]}
             found = self._session.query.call(region, "DescribeSecurityGroups", request, security_groups)
             if found is not None:
-                return [_security_group(group, region) for group in found]
+                return [_resource(ResourceKind.SECURITY_GROUP, group, region) for group in found]
         with self._explained("DescribeSecurityGroups", region):
             pages = self._pages(region, "describe_security_groups", "SecurityGroups", **{name: values})
-            return [_security_group(group, region) for group in pages]
+            return [_resource(ResourceKind.SECURITY_GROUP, group, region) for group in pages]
 
     def key_pairs(self, region: str) -> tuple[Resource, ...] | None:
         client: EC2Client = self._session.client("ec2", region)
         try:
             with self._explained("DescribeKeyPairs", region):
-                return tuple(
-                    Resource(
-                        kind=ResourceKind.KEY_PAIR,
-                        id=pair["KeyPairId"],
-                        region=region,
-                        name=pair["KeyName"],
-                        began=pair.get("CreateTime"),
-                        tags=_tags(pair),
-                    )
-                    for pair in client.describe_key_pairs()["KeyPairs"]
-                )
-        except AwsError as error:
-            if error.code in DENIED:
-                return None
-            raise
+                pairs = client.describe_key_pairs()["KeyPairs"]
+                return tuple(_resource(ResourceKind.KEY_PAIR, pair, region) for pair in pairs)
+        except DeniedError:
+            return None
 
     def volumes(self, region: str, ids: Sequence[str]) -> tuple[Resource, ...]:
         with self._explained("DescribeVolumes", region):
-            return tuple(
-                Resource(
-                    kind=ResourceKind.VOLUME,
-                    id=volume["VolumeId"],
-                    region=region,
-                    began=volume.get("CreateTime"),
-                    tags=_tags(volume),
-                )
-                for volume in self._pages(region, "describe_volumes", "Volumes", **{"volume-id": ids})
-            )
+            volumes = self._pages(region, "describe_volumes", "Volumes", **{"volume-id": ids})
+            return tuple(_resource(ResourceKind.VOLUME, volume, region) for volume in volumes)
 
     def snapshots(self, region: str, ids: Sequence[str]) -> tuple[Resource, ...]:
         with self._explained("DescribeSnapshots", region):
-            return tuple(
-                Resource(
-                    kind=ResourceKind.SNAPSHOT,
-                    id=snapshot["SnapshotId"],
-                    region=region,
-                    began=snapshot.get("StartTime"),
-                    tags=_tags(snapshot),
-                )
-                for snapshot in self._pages(region, "describe_snapshots", "Snapshots", **{"snapshot-id": ids})
-            )
+            snapshots = self._pages(region, "describe_snapshots", "Snapshots", **{"snapshot-id": ids})
+            return tuple(_resource(ResourceKind.SNAPSHOT, snapshot, region) for snapshot in snapshots)
 
     def remove(self, resource: Resource) -> None:
         client: EC2Client = self._session.client("ec2", resource.region)
         action, call = _deletion(client, resource)
-        try:
-            with explained(self._session.call(f"deleting {resource}", "EC2", action, resource.region)):
-                call()
-        except AwsError as error:
-            if error.code not in _GONE:
-                raise
+        with (
+            suppress(NotFoundError),
+            explained(self._session.call(f"deleting {resource}", "EC2", action, resource.region)),
+        ):
+            call()
 
     def _explained(self, action: str, region: str) -> AbstractContextManager[None]:
         """Explains errors of a call. Use it around the parsing, too: a response can lack members."""
@@ -146,8 +108,8 @@ class BotoTemporaryResources:
         client: EC2Client = self._session.client("ec2", region)
         (name, values), *others = filters.items()
         rest = [{"Name": other, "Values": list(few)} for other, few in others]
-        for start in range(0, len(values), _FILTER_VALUES):
-            conditions = [{"Name": name, "Values": list(values[start : start + _FILTER_VALUES])}, *rest]
+        for some in batches(values, FILTER_VALUES - sum(len(few) for _, few in others)):
+            conditions = [{"Name": name, "Values": list(some)}, *rest]
             owners = {"OwnerIds": ["self"]} if operation == "describe_snapshots" else {}
             for page in client.get_paginator(operation).paginate(Filters=conditions, **owners):  # type: ignore[call-overload]
                 yield from page[member]
@@ -172,32 +134,33 @@ def _deletion(client: EC2Client, resource: Resource) -> tuple[str, Callable[[], 
             return "DeleteSnapshot", lambda: client.delete_snapshot(SnapshotId=resource.id)
 
 
-def _instance(instance: Mapping[str, Any], region: str) -> Resource:
+_MEMBERS = {
+    ResourceKind.INSTANCE: ("InstanceId", "", "LaunchTime"),
+    ResourceKind.VOLUME: ("VolumeId", "", "CreateTime"),
+    ResourceKind.SECURITY_GROUP: ("GroupId", "GroupName", ""),
+    ResourceKind.KEY_PAIR: ("KeyPairId", "KeyName", "CreateTime"),
+    ResourceKind.SNAPSHOT: ("SnapshotId", "", "StartTime"),
+}
+"""EC2's members for the id, the name and the time of creation."""
+
+
+def _resource(kind: ResourceKind, described: Mapping[str, Any], region: str) -> Resource:
+    identifier, name, began = _MEMBERS[kind]
     return Resource(
-        kind=ResourceKind.INSTANCE,
-        id=instance["InstanceId"],
+        kind=kind,
+        id=described[identifier],
         region=region,
-        began=instance.get("LaunchTime"),
-        tags=_tags(instance),
+        name=described.get(name, ""),
+        began=described.get(began),
+        tags={tag["Key"]: tag["Value"] for tag in described.get("Tags", ())},
+    )
+
+
+def _instance(instance: Mapping[str, Any], region: str) -> Resource:
+    mappings = (mapping["Ebs"] for mapping in instance.get("BlockDeviceMappings", ()) if "Ebs" in mapping)
+    return replace(
+        _resource(ResourceKind.INSTANCE, instance, region),
         uses=tuple(filter(None, [instance.get("KeyName")])),
         groups=tuple(group["GroupId"] for group in instance.get("SecurityGroups", ())),
-        parts=tuple(
-            mapping["Ebs"]["VolumeId"]
-            for mapping in instance.get("BlockDeviceMappings", ())
-            if "Ebs" in mapping and not mapping["Ebs"].get("DeleteOnTermination", True)
-        ),
+        parts=tuple(volume["VolumeId"] for volume in mappings if not volume.get("DeleteOnTermination", True)),
     )
-
-
-def _security_group(group: Mapping[str, Any], region: str) -> Resource:
-    return Resource(
-        kind=ResourceKind.SECURITY_GROUP,
-        id=group["GroupId"],
-        region=region,
-        name=group.get("GroupName", ""),
-        tags=_tags(group),
-    )
-
-
-def _tags(described: Mapping[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in described.get("Tags", ())}
