@@ -23,7 +23,7 @@ from ami_bakery.define.accounts import account_findings, check_account
 from ami_bakery.errors import AwsError, BakeryError, PackerError, TemplateError, VerificationError
 from ami_bakery.plan.build_request import build_request
 from ami_bakery.plan.changes import commit_of
-from ami_bakery.plan.planner import check_build_can_succeed
+from ami_bakery.plan.planner import check_build_can_succeed, missing_base_error
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
@@ -163,11 +163,7 @@ class Baker:
         there = {ami.id for ami in self.ports.ec2.find_by_id(home, bases)} if bases else set()
         gone = [base for base in bases if base not in there]
         if gone:
-            raise AwsError(
-                f"checking the source AMI of image {self.image.name} in {home}",
-                f"{', '.join(gone)} does not exist, or is not shared with this account",
-                "Set another source AMI: `from` in bakery.toml, or the template's source_ami.",
-            )
+            raise missing_base_error(self.image.name, home, gone)
 
     def _ami_by_region(self, artifacts: Sequence[Artifact]) -> dict[str, str]:
         """Returns AMI ids by region. Raises if there is none in the home region, or more than one in a region."""

@@ -20,10 +20,9 @@ def account_findings(resolver: Resolver, facts: TemplateFacts, region: str) -> I
     """
     for builder in facts.builders:
         if (why := builder.region_unknown) and builder.type.startswith("amazon-"):
-            yield Finding(
-                level=Level.WARNING,
-                code="region-unknown",
-                location=builder.location,
+            yield Finding.warning(
+                "region-unknown",
+                builder.location,
                 message=f"the region of {builder.name} is unknown before the build: {why}",
                 todo=f"Set its region to the variable aws_region, which has the value {region}.",
             )
@@ -59,10 +58,9 @@ def _finding(resolver: Resolver, builder: Builder, region: str) -> Finding | Non
     if own in found.accounts:
         return _unknown(builder, f"it is {' or '.join(sorted(found.accounts))}")
     other = ", ".join(sorted(found.accounts))
-    return Finding(
-        level=Level.ERROR,
-        code="another-account",
-        location=login.location,
+    return Finding.error(
+        "another-account",
+        login.location,
         message=f"{builder.name} builds in account {other} ({named}), but ami-bakery looks for its AMI in {own}",
         todo=f"Run ami-bakery with credentials of {other}, and remove {named} from the template.",
     )
@@ -70,10 +68,9 @@ def _finding(resolver: Resolver, builder: Builder, region: str) -> Finding | Non
 
 def _unknown(builder: Builder, why: str) -> Finding:
     assert builder.login is not None
-    return Finding(
-        level=Level.WARNING,
-        code="account-unknown",
-        location=builder.login.location,
+    return Finding.warning(
+        "account-unknown",
+        builder.login.location,
         message=f"the account of {builder.name} is unknown before the build: {why}",
         todo="Run ami-bakery with the builder's credentials (AWS_PROFILE), and remove them from the template.",
     )

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, assert_never
 from ami_bakery.core.config.model import BaseFilter, BaseId, BaseImage, BaseParameter
 from ami_bakery.define.base_lookup import BaseQuery, BaseResults, base_queries, query_of_filter
 from ami_bakery.errors import AwsError, BakeryError, TemplateError
-from ami_bakery.template.location import SourceLocation
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.define.template_settings import TemplateSettings
     from ami_bakery.template.facts import Builder, SourceAmiFilter, TemplateFacts
+    from ami_bakery.template.location import SourceLocation
 
 PLACEHOLDER_AMI = "ami-00000000000000000"
 """A placeholder for the id of an AMI that is not built yet. Only for Packer and the template reader."""
@@ -62,7 +62,7 @@ def _base(
             parent = parents.get(name)
             return ResolvedBase(awaits=name) if parent is None else ResolvedBase(ids=(("", parent.id),))
         case BaseFilter() | BaseParameter():
-            location = SourceLocation(file=settings.config.file, line=image.line("from"))
+            location = image.location(settings.config.file, "from")
             (query,) = queries_of(settings, facts)
             return ResolvedBase(ids=(("", _newest(settings, results, query, location)[-1]),))
         case _:

@@ -159,7 +159,7 @@ def _named_regions(
         lines = (image.line("regions", index) for index in range(len(image.regions)))
         yield from zip(image.regions, (SourceLocation(file=file, line=line) for line in lines), strict=True)
     for region, _ in image.kms_keys.by_region:
-        yield region, SourceLocation(file=file, line=image.line("kms_key", region))
+        yield region, image.location(file, "kms_key", region)
     for builder in facts.builders if facts is not None else ():
         # The value of `aws_region` is one of the regions above.
         yield from (

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.config.model import Config, ImageConfig
+from ami_bakery.core.definition.bake_outputs import ANSWER_FILE
 from ami_bakery.core.definition.digest import Digest, Scheme
 from ami_bakery.core.definition.drop_in_checksum import checksum_of_sorted, is_covered, parse_folders
 from ami_bakery.core.definition.manifest import Entry, EntryKind
@@ -23,7 +24,6 @@ TEMPLATE_VARIABLE = "PACKER_JSON_PATH"
 FOLDERS_VARIABLE = "AMI_DEFINITION_DIRS"
 SUBNET_VARIABLE = "AWS_SUBNET_ID"
 IMAGE = "default"
-ANSWER_FILE = ".ami_id.json"
 
 
 def is_asked_for(environment: Mapping[str, str]) -> bool:

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.definition.bake_outputs import ANSWER_FILE, PACKERS_OUTPUTS
 from ami_bakery.define.file_walk import FileWalk, NamedBy, WalkEntry, display_path, error_at
 from ami_bakery.define.output_paths import Written, real_path
 from ami_bakery.errors import SourceError
-from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.source_tree import FileKind, SourceTree
 from ami_bakery.values import Frozen
 
@@ -24,12 +24,8 @@ if TYPE_CHECKING:
     from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.core.definition.manifest import Entry
     from ami_bakery.template.facts import TemplateFacts
+    from ami_bakery.template.location import SourceLocation
     from ami_bakery.template.source_tree import Progress
-
-PACKERS_OUTPUTS = ("packer_cache", "crash.log", "packer-manifest.json")
-"""Files that Packer and its manifest post-processor write into the working directory."""
-OUR_OUTPUT = ".ami_id.json"
-"""The file that drop-in mode writes into the template's folder."""
 
 
 class Inventory(Frozen):
@@ -87,7 +83,7 @@ def stream(
     yield from _hashed(tree, _merged([*declared, *named], prefix), prefix, progress)
     # With `inputs = []`, only files that the template reads are inputs.
     if declared and not any(walk.has_files for walk in declared):
-        location = SourceLocation(file=config_file, line=image.line("inputs"))
+        location = image.location(config_file, "inputs")
         raise SourceError(
             f"listing the inputs of image {image.name} ({location})",
             "there are no files",
@@ -227,7 +223,7 @@ def outputs_of(tree: SourceTree, image: ImageConfig, facts: TemplateFacts, writt
     """Returns the files that the bake itself writes."""
     workdir = image.workdir if image.workdir is not None else template_folder(tree, image.template)
     always = [f"{workdir}/{name}" for name in PACKERS_OUTPUTS]
-    always.append(f"{template_folder(tree, image.template)}/{OUR_OUTPUT}")
+    always.append(f"{template_folder(tree, image.template)}/{ANSWER_FILE}")
     always.extend(f"{workdir}/{name}" for name in _debug_keys(facts))
     return Written(tree, facts.outputs, (*always, *written))
 
@@ -241,20 +237,18 @@ def _debug_keys(facts: TemplateFacts) -> Iterator[str]:
 
 def _declared(tree: SourceTree, image: ImageConfig, config_file: str, left_out: frozenset[str]) -> Iterator[NamedBy]:
     if image.inputs is None:
-        location = SourceLocation(file=config_file, line=image.line("template"))
+        location = image.location(config_file, "template")
         folder = template_folder(tree, image.template)
         yield NamedBy(path=folder, location=location, declared=True, left_out=left_out)
     for index, path in enumerate(image.inputs or ()):
-        yield NamedBy(
-            path=path, location=SourceLocation(file=config_file, line=image.line("inputs", index)), declared=True
-        )
+        yield NamedBy(path=path, location=image.location(config_file, "inputs", index), declared=True)
 
 
 def _read_by_packer(image: ImageConfig, config_file: str, facts: TemplateFacts) -> Iterator[NamedBy]:
     for path in facts.files:
-        yield NamedBy(path=path, location=SourceLocation(file=config_file, line=image.line("template")))
+        yield NamedBy(path=path, location=image.location(config_file, "template"))
     for index, path in enumerate(image.var_files):
-        yield NamedBy(path=path, location=SourceLocation(file=config_file, line=image.line("var_files", index)))
+        yield NamedBy(path=path, location=image.location(config_file, "var_files", index))
     for reference in facts.references:
         yield NamedBy(
             path=reference.path,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.check.finding import Finding, Level
+from ami_bakery.core.check.finding import Finding
 from ami_bakery.core.packer.plugins import how_to_pin, numbers_of
 from ami_bakery.errors import BakeryError
 from ami_bakery.template.location import SourceLocation
@@ -41,10 +41,9 @@ def _plugins_gone(version: str, facts: TemplateFacts) -> Iterator[Finding]:
     for plugin in facts.required_plugins:
         todo = how_to_pin(version, [plugin])
         if todo:
-            yield Finding(
-                level=Level.WARNING,
-                code="plugin-not-on-github",
-                location=plugin.location,
+            yield Finding.warning(
+                "plugin-not-on-github",
+                plugin.location,
                 message=f"`packer init` of Packer {version} fails with 404: the newest {plugin.source} that "
                 f'"{plugin.version}" allows is not on GitHub, the only place where this Packer looks',
                 todo=todo,
@@ -54,10 +53,9 @@ def _plugins_gone(version: str, facts: TemplateFacts) -> Iterator[Finding]:
 def _ansible(ports: Ports, version: str, facts: TemplateFacts) -> Iterator[Finding]:
     if ports.environment.get("AMI_BAKERY_LOCAL_URL"):
         for location, _ in facts.ansible:
-            yield Finding(
-                level=Level.WARNING,
-                code="ansible-not-executed",
-                location=location,
+            yield Finding.warning(
+                "ansible-not-executed",
+                location,
                 message="the embedded EC2 only records commands, so Ansible fails on its instances",
                 todo="Build it in an AWS account, or skip the provisioner here (`only`, `except`).",
             )
@@ -66,10 +64,9 @@ def _ansible(ports: Ports, version: str, facts: TemplateFacts) -> Iterator[Findi
         return
     for location, through_packer in facts.ansible:
         if through_packer and not ports.packer.ssh_accepts_rsa():
-            yield Finding(
-                level=Level.WARNING,
-                code="ansible-host-key",
-                location=location,
+            yield Finding.warning(
+                "ansible-host-key",
+                location,
                 message=f"Ansible cannot connect: the SSH server of Packer {version} only offers an ssh-rsa host key, "
                 'which the installed OpenSSH refuses ("Their offer: ssh-rsa")',
                 todo='Set ansible_ssh_extra_args = ["-oHostKeyAlgorithms=+ssh-rsa -oPubkeyAcceptedKeyTypes=+ssh-rsa"]'
@@ -100,10 +97,9 @@ def _enforced(ports: Ports, version: str, facts: TemplateFacts, arguments: Packe
     skipped = any(word.lstrip("-") in ("skip-enforcement", "skip-enforcement=true") for word in arguments.other)
     location = _hcp_location(ports, facts) if numbers_of(version) >= _ENFORCES and not skipped else None
     if location is not None:
-        yield Finding(
-            level=Level.WARNING,
-            code=ENFORCED,
-            location=location,
+        yield Finding.warning(
+            ENFORCED,
+            location,
             message=f"Packer {version} adds the provisioners that HCP Packer enforces: they are not in the digest, so "
             "a change of them does not trigger a rebuild",
             todo="Change `salt` when they change, or build without them: `-- -skip-enforcement` (for administrators).",

@@ -8,7 +8,6 @@ from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.text.suggestions import nearest
 from ami_bakery.errors import Annotation, ConfigError, TemplateError
 from ami_bakery.template.facts import TemplateFormat
-from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.source_tree import FileKind, SourceTree, TreeEntry
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def check_paths(tree: SourceTree, file: str, image: ImageConfig) -> None:
     if tree.entry(tree.relative(image.template), follow=True) is None:
         what = f"the {image.section} template" if image.section else "the template"
         doing, wrong = f"reading {what} {tree.relative(image.template)}", "no such file"
-        location = SourceLocation(file=file, line=image.line("template"))
+        location = image.location(file, "template")
         named_by = "PACKER_JSON_PATH" if image.scheme is Scheme.SHA1 else location
         marks = () if image.scheme is Scheme.SHA1 else (location.mark(f"{doing}: {wrong}"),)
         raise TemplateError(f"{doing} ({named_by})", wrong, "Fix the path of the template.", marks=marks)
@@ -52,7 +51,7 @@ def _misplaced(
         what = _CALLED.get(found.kind)
         kind = f"a {what}" if what else "a pipe, a socket or a device"
         wrong = f"{image.table}.{key}: {path} is {kind}, not a {_CALLED[wanted]}"
-    location = SourceLocation(file=file, line=image.line(key))
+    location = image.location(file, key)
     todo = f"Use a {_CALLED[wanted]}; the path is relative to the folder of bakery.toml."
     return ConfigError(f"reading {file}", f"{location}: {wrong}", todo, marks=(location.mark(wrong),))
 

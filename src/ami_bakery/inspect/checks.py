@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.check.finding import (
     Finding,
-    Level,
     aging_findings,
     key_finding,
     link_findings,
@@ -214,13 +213,12 @@ def _reported_once(
 
 def failure_findings(resolver: Resolver, image: ImageConfig, error: BakeryError) -> Iterator[Finding]:
     """Converts an error to findings, one for each line that it marks. The message does not repeat the line."""
-    marks = error.marks or (SourceLocation(file=resolver.config.file, line=image.line("template")).mark(str(error)),)
+    marks = error.marks or (image.location(resolver.config.file, "template").mark(str(error)),)
     for mark in marks:
         location = SourceLocation(file=mark.file, line=mark.line)
-        yield Finding(
-            level=Level.ERROR,
-            code=PLAN_FAILED,
-            location=location,
+        yield Finding.error(
+            PLAN_FAILED,
+            location,
             message=_one_sentence(mark.message, location),
             todo=" ".join(error.todo.split()),
         )
@@ -232,10 +230,9 @@ def _one_sentence(text: str, location: SourceLocation) -> str:
 
 
 def _not_fully_checked(resolver: Resolver, image: ImageConfig) -> Finding:
-    return Finding(
-        level=Level.WARNING,
-        code="not-fully-checked",
-        location=SourceLocation(file=resolver.config.file, line=image.line("template")),
+    return Finding.warning(
+        "not-fully-checked",
+        image.location(resolver.config.file, "template"),
         message="not fully checked, for the same reason as an image above",
         todo="Fix that first, then run check again.",
     )
@@ -248,7 +245,7 @@ def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Fin
         todo = "Define the image in a bakery.toml: its digest covers the whole definition."
         tree = resolver.ports.tree
         for warning in warnings(tree, image, resolver.ports.environment, unseen_in(tree, image)):
-            yield Finding(level=Level.WARNING, code="not-covered", location=location, message=warning, todo=todo)
+            yield Finding.warning("not-covered", location, message=warning, todo=todo)
         yield from template_findings(resolver.facts(image))
         return
     facts, inventory = resolver.inputs(image)
@@ -275,10 +272,9 @@ def _git_findings(resolver: Resolver) -> Iterator[Finding]:
     refusal = resolver.ports.git.refusal(resolver.config.root)
     reason, _, todo = refusal.partition("; ")
     if refusal:
-        yield Finding(
-            level=Level.WARNING,
-            code="git-refused",
-            location=SourceLocation(file=resolver.config.file, line=1),
+        yield Finding.warning(
+            "git-refused",
+            SourceLocation(file=resolver.config.file, line=1),
             message=f"AMIs are tagged without a commit, and plan cannot show what changed: {reason}",
             todo=f"{todo[:1].upper()}{todo[1:]}",
         )
@@ -289,10 +285,9 @@ def _base_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding
         return  # the missing variable is the reason, and has its own finding
     for builder in facts.builders:
         if image.base is None and builder.base_unknown:
-            yield Finding(
-                level=Level.WARNING,
-                code="unresolved-base",
-                location=builder.location,
+            yield Finding.warning(
+                "unresolved-base",
+                builder.location,
                 message=f"the source AMI of {builder.name} is not in the digest: {builder.base_unknown}",
                 todo="Set `from` in bakery.toml: the id is hashed and passed to Packer.",
             )
@@ -324,10 +319,9 @@ def _equally_new_bases(planned: Planned) -> Iterator[Finding]:
     for builder in facts.builders if facts is not None else ():
         amis = [ami for name, ami in base if name == builder.name]
         if len(amis) > 1:
-            yield Finding(
-                level=Level.WARNING,
-                code="equally-new-bases",
-                location=builder.location,
+            yield Finding.warning(
+                "equally-new-bases",
+                builder.location,
                 message=f"{' and '.join(amis)} match the filter of {builder.name} and were created in the same second: "
                 "Packer may use any of them, and the digest covers all",
                 todo="Narrow the filter to one of them, or set `from` in bakery.toml.",
@@ -353,10 +347,9 @@ def _ambiguous_bases(
             # Packer does not filter by state.
             counts[query] = len(matching_amis(ports, query, in_any_state=True))
         if counts[query] > 1:
-            yield Finding(
-                level=Level.ERROR,
-                code="ambiguous-base",
-                location=builder.location,
+            yield Finding.error(
+                "ambiguous-base",
+                builder.location,
                 message=f"{counts[query]} AMIs match the filter of {builder.name}, and most_recent is not set",
                 todo="Set most_recent to true, or narrow the filter to one AMI.",
             )

@@ -12,7 +12,7 @@ from ami_bakery.core.check.file_contents import (
     is_lfs_pointer,
     secret_in,
 )
-from ami_bakery.core.check.finding import Finding, Level
+from ami_bakery.core.check.finding import Finding
 from ami_bakery.core.definition.manifest import EntryKind
 from ami_bakery.template.env_inputs import why_not_hashed
 
@@ -31,10 +31,9 @@ def input_findings(resolver: Resolver, image: ImageConfig, inventory: Inventory)
         locations = inventory.named_by[entry.path]
         is_outside = entry.path.startswith(("../", "/", "~/"))
         if is_outside and not any(entry.path == path or entry.path.startswith(f"{path}/") for path in declared):
-            yield Finding(
-                level=Level.WARNING,
-                code="input-outside",
-                location=locations[0],
+            yield Finding.warning(
+                "input-outside",
+                locations[0],
                 message=f"{entry.path} is outside the folder of {resolver.config.file}, and not in `inputs`",
                 todo="Add it to `inputs`, or move it into the folder: it may differ between machines.",
             )
@@ -47,10 +46,9 @@ def environment_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[F
     for name, location in facts.environment:
         why = why_not_hashed(name, facts)
         if why is not None and name not in image.environment and not name.startswith("AWS_"):
-            yield Finding(
-                level=Level.WARNING,
-                code="environment-not-hashed",
-                location=location,
+            yield Finding.warning(
+                "environment-not-hashed",
+                location,
                 message=f"the template reads {name}, which is not in the digest: {why}",
                 todo=f'Do not use it, or add it to the digest: env = ["{name}"].',
             )
@@ -66,18 +64,16 @@ def _content_findings(
 ) -> Iterator[Finding]:
     why = secret_in(entry.path, head)
     if why:
-        yield Finding(
-            level=Level.WARNING,
-            code="secret-in-inputs",
-            location=locations[0],
+        yield Finding.warning(
+            "secret-in-inputs",
+            locations[0],
             message=f"{entry.path} looks like a secret ({why}): anyone with access to the AMI may read it",
             todo=f"{_how_to_exclude(config_file, locations)} Provide secrets to an instance when it starts.",
         )
     if is_lfs_pointer(head):
-        yield Finding(
-            level=Level.ERROR,
-            code="lfs-pointer",
-            location=locations[0],
+        yield Finding.error(
+            "lfs-pointer",
+            locations[0],
             message=f"{entry.path} is a Git LFS pointer: Packer would read the pointer instead of the file",
             todo="Fetch the files: `git lfs install && git lfs pull` (in CI: check out with LFS).",
         )
@@ -88,10 +84,9 @@ def _content_findings(
 
 
 def _line_ends(entry: Entry, locations: Sequence[SourceLocation], why: str) -> Finding:
-    return Finding(
-        level=Level.WARNING,
-        code="windows-line-ends",
-        location=locations[0],
+    return Finding.warning(
+        "windows-line-ends",
+        locations[0],
         message=f"{entry.path} has Windows line endings (CRLF): {why}",
         todo="Convert it to LF, and add `*.sh text eol=lf` to .gitattributes, so that all checkouts are the same.",
     )
@@ -114,10 +109,9 @@ def _submodule_findings(resolver: Resolver, inventory: Inventory) -> Iterator[Fi
     empty = {tree.relative(path) for path in resolver.ports.git.missing_submodules(resolver.config.root)}
     for entry in folders:
         if entry.path in empty:
-            yield Finding(
-                level=Level.ERROR,
-                code="empty-submodule",
-                location=inventory.named_by[entry.path][0],
+            yield Finding.error(
+                "empty-submodule",
+                inventory.named_by[entry.path][0],
                 message=f"{entry.path} is a git submodule that is not checked out: the folder is empty",
                 todo=f"Check it out: `git submodule update --init --recursive {entry.path}`.",
             )

@@ -45,10 +45,9 @@ def command_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Findi
         )
     for name, location, why in facts.unhashed_environment:
         if name not in image.environment:
-            yield Finding(
-                level=Level.NOTICE,
-                code="environment-not-hashed",
-                location=location,
+            yield Finding.notice(
+                "environment-not-hashed",
+                location,
                 message=f"a local command reads {name}, which is not in the digest: {why}",
                 todo=f'If the image depends on it, add it to the digest: env = ["{name}"].',
             )
@@ -75,20 +74,18 @@ def _written_findings(
     tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, inventory: Inventory
 ) -> Iterator[Finding]:
     for reference, output in facts.overwritten:
-        yield Finding(
-            level=Level.WARNING,
-            code="output-used",
-            location=reference.location,
+        yield Finding.warning(
+            "output-used",
+            reference.location,
             message=f"{reference.shown} is not in the digest: the bake writes it ({output.location})",
             todo="Make sure that its sources are in the inputs, and set `generated = true` where it is uploaded.",
         )
     inputs = set(inventory.named_by)
     for reference, output in facts.contested:
         if reference.path in inputs:
-            yield Finding(
-                level=Level.WARNING,
-                code="input-written",
-                location=reference.location,
+            yield Finding.warning(
+                "input-written",
+                reference.location,
                 message=f"{reference.path} is an input, and the bake may "
                 f"{_does(output).removesuffix('s')} it ({output.location}): then the AMI does not get the digest",
                 todo="Write to another path. If only the bake creates it, add it to `ignore` or set "
@@ -115,10 +112,9 @@ def _touched_findings(facts: TemplateFacts, inputs: Collection[str]) -> Iterator
     for path, location, does in facts.touched:
         changed = sorted(each for each in inputs if each == path or _lies_in(each, path))
         if changed:
-            yield Finding(
-                level=Level.WARNING,
-                code="input-written",
-                location=location,
+            yield Finding.warning(
+                "input-written",
+                location,
                 message=f"the bake {does} {_few(changed)}, which {'is an input' if len(changed) == 1 else 'are inputs'}"
                 ": an AMI whose bake changes an input does not get the digest",
                 todo="Let the command use a copy outside the inputs. A file mode can be committed: "
@@ -146,18 +142,16 @@ def _output_findings(tree: SourceTree, image: ImageConfig, config_file: str, fac
                 continue
             yield _maybe_written(output, exists=exists)
         elif any(_lies_in(output.path, upload) for upload in uploads):
-            yield Finding(
-                level=Level.WARNING,
-                code="output-inside",
-                location=output.location,
+            yield Finding.warning(
+                "output-inside",
+                output.location,
                 message=f"the bake {_does(output)} {output.shown} in an uploaded folder: it is not in the digest",
                 todo="Write to another folder, so that the digest covers everything that is uploaded.",
             )
         elif exists:
-            yield Finding(
-                level=Level.NOTICE,
-                code="output-inside",
-                location=output.location,
+            yield Finding.notice(
+                "output-inside",
+                output.location,
                 message=f"the bake {_does(output)} {output.shown}: it is not in the digest",
                 todo="If only the bake creates it, nothing to do. If it is an input, add this file to `inputs`.",
             )
@@ -188,10 +182,9 @@ def _excluded_by_pattern(
         if output not in found and base != output.path and exists:
             found[output] = {base: None}
     for output, paths in found.items():
-        yield Finding(
-            level=Level.NOTICE,
-            code="output-inside",
-            location=output.location,
+        yield Finding.notice(
+            "output-inside",
+            output.location,
             message=f"the bake {_does(output)} {output.shown}: existing files are not in the digest ({_few([*paths])})",
             todo="If only the bake creates them, nothing to do. If one is an input, add this file to `inputs`.",
         )
@@ -212,10 +205,9 @@ def _lies_in(path: str, folder: str) -> bool:
 
 
 def _maybe_written(output: Output, *, exists: bool) -> Finding:
-    return Finding(
-        level=Level.NOTICE,
-        code="input-written",
-        location=output.location,
+    return Finding.notice(
+        "input-written",
+        output.location,
         message=f"{output.shown} {'is' if exists else 'will be'} an input, and the bake conditionally {_does(output)} "
         "it: if it changes, the AMI does not get the digest",
         todo="If only the bake creates it, add it to `ignore`.",
@@ -279,10 +271,9 @@ def _git_findings(inventory: Inventory) -> Iterator[Finding]:
     for path, locations in inventory.named_by.items():
         if ".git" not in path.split("/") or not _is_new(locations, reported):
             continue
-        yield Finding(
-            level=Level.WARNING,
-            code="input-in-git",
-            location=locations[0],
+        yield Finding.warning(
+            "input-in-git",
+            locations[0],
             message=f"{path} is an input: every commit changes the digest",
             todo="Do not use it in the template: AMIs have the commit in the tag `ami-bakery:commit`.",
         )

@@ -18,7 +18,6 @@ from ami_bakery.define.accounts import check_account
 from ami_bakery.define.definitions import collect_failures, define_many
 from ami_bakery.errors import AwsError, BakeryError, DeniedError, TemplateError
 from ami_bakery.template.env_inputs import MACHINE_VARIABLES, why_not_hashed
-from ami_bakery.template.location import SourceLocation
 from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.definition.diff import Change
     from ami_bakery.define.resolver import ImageDefinition, Resolver
     from ami_bakery.template.facts import TemplateFacts
+    from ami_bakery.template.location import SourceLocation
 
 
 class Planned(Frozen):
@@ -333,7 +333,7 @@ def _check_bases_exist(resolver: Resolver, planned: Planned, bases: _Amis) -> No
         image, facts = planned.definition.image, planned.definition.facts
         named_by = [builder.location for builder in (facts.builders if facts else ()) if builder.source_ami in missing]
         if image.base is not None:
-            named_by = [SourceLocation(file=resolver.config.file, line=image.line("from"))]
+            named_by = [image.location(resolver.config.file, "from")]
         elif not named_by:
             # A data source of the template found it.
             named_by = [builder.location for builder in (facts.builders if facts else ())]

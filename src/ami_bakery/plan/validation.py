@@ -102,10 +102,9 @@ def _findings_of_request(
     if issues:
         from ami_bakery.core.packer.plugins import how_to_install
     return tuple(
-        Finding(
-            level=Level.ERROR,
-            code="packer-validate",
-            location=location_of_issue(resolver, image, facts, issue),
+        Finding.error(
+            "packer-validate",
+            location_of_issue(resolver, image, facts, issue),
             message=_relative_to_root(resolver, issue.message),
             todo=how_to_install(issue.message) or "Fix the template (packer validate failed).",
         )
@@ -115,10 +114,9 @@ def _findings_of_request(
 
 
 def _not_validated(facts: TemplateFacts, why_not: str) -> Finding:
-    return Finding(
-        level=Level.WARNING,
-        code="not-validated",
-        location=SourceLocation(file=facts.files[0], line=1),
+    return Finding.warning(
+        "not-validated",
+        SourceLocation(file=facts.files[0], line=1),
         message=f"packer validate was not run: {why_not}; ami-bakery does not start programs of a definition to plan",
         todo="If you trust the definition, run `packer validate` yourself.",
     )
@@ -140,7 +138,7 @@ def location_of_issue(
         if tree.entry(file) is not None and not file.rpartition("/")[2].startswith("ami-bakery-"):
             return SourceLocation(file=file, line=issue.line)
         # The temporary file of variables, which no longer exists.
-        return SourceLocation(file=resolver.config.file, line=image.line("vars"))
+        return image.location(resolver.config.file, "vars")
     named = _VARIABLE.search(issue.message)
     for variable in facts.variables:
         if named is not None and variable.name == named[1]:

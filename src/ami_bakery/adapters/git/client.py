@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from ami_bakery.adapters.git.repository import Repository, load_revision
 from ami_bakery.adapters.git.revision_tree import GitTree
 from ami_bakery.adapters.git.status import is_clean
-from ami_bakery.define.inputs import OUR_OUTPUT, PACKERS_OUTPUTS
+from ami_bakery.core.definition.bake_outputs import ANSWER_FILE, PACKERS_OUTPUTS
 from ami_bakery.errors import UsageError
 
-_IGNORED = tuple(f":(top,exclude,glob)**/{name}{end}" for name in (OUR_OUTPUT, *PACKERS_OUTPUTS) for end in ("", "/**"))
+_IGNORED = tuple(
+    f":(top,exclude,glob)**/{name}{end}" for name in (ANSWER_FILE, *PACKERS_OUTPUTS) for end in ("", "/**")
+)
 """Files that bakes write; they do not count as changes."""
 _DUBIOUS = re.compile(r"dubious ownership in repository at '(.*?)'")
 """Git 2.35.2 and newer does not read other users' repositories, unless `safe.directory` lists them."""

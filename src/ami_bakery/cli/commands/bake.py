@@ -12,9 +12,9 @@ from ami_bakery.cli.commands.context import CommandContext, add_packer, add_regi
 from ami_bakery.cli.commands.output import OutputFile, OutputFormat, add_output, output_files, write_all
 from ami_bakery.core.ci.dotenv import LIMIT_VARIABLE, variable_limit
 from ami_bakery.core.config.selection import shown_names, with_parents
+from ami_bakery.core.definition.bake_outputs import ANSWER_FILE
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.plan.outcome import Result
-from ami_bakery.define.drop_in import ANSWER_FILE
 from ami_bakery.errors import BakeryError, BusyError, UsageError
 from ami_bakery.render.text import (
     document,

@@ -24,10 +24,9 @@ def template_conflict(own: Collection[str], image: Collection[str], file: str, l
     shared = sorted(set(own) & set(image))
     if not shared:
         return None
-    return Finding(
-        level=Level.ERROR,
-        code="test-in-image-template",
-        location=SourceLocation(file=file, line=line),
+    return Finding.error(
+        "test-in-image-template",
+        SourceLocation(file=file, line=line),
         message=f"{shared[0]} is a template of the image itself: the test would build the image again",
         todo="Move the test to a template of its own, in another folder if the image's template is a folder.",
     )
@@ -40,10 +39,9 @@ def builder_findings(facts: TemplateFacts, ami: str, packer: Callable[[], str]) 
     packer  returns Packer's version; it is called only if that matters
     """
     if facts.builds_nothing or not facts.builders:
-        yield Finding(
-            level=Level.ERROR,
-            code="test-without-build",
-            location=SourceLocation(file=facts.files[0], line=1),
+        yield Finding.error(
+            "test-without-build",
+            SourceLocation(file=facts.files[0], line=1),
             message="no build of the test is selected, so nothing is tested",
             todo="Add a source that starts from var.source_ami to a `build` block, or fix `only` and `except`.",
         )
@@ -54,10 +52,9 @@ def builder_findings(facts: TemplateFacts, ami: str, packer: Callable[[], str]) 
         if produces_ami(builder):
             yield _makes_ami(builder, packer())
     if not any(builder.type.startswith("amazon-") for builder in facts.builders):
-        yield Finding(
-            level=Level.WARNING,
-            code="test-without-instance",
-            location=facts.builders[0].location,
+        yield Finding.warning(
+            "test-without-instance",
+            facts.builders[0].location,
             message="no builder of the test starts an instance of the AMI",
             todo="Use an amazon-ebs builder with source_ami = var.source_ami and skip_create_ami = true.",
         )
@@ -82,17 +79,15 @@ def _source_findings(builder: Builder, ami: str) -> Iterator[Finding]:
 def _makes_ami(builder: Builder, packer: str) -> Finding:
     knows = numbers_of(packer) >= _KNOWS_SKIP_CREATE_AMI
     if knows:
-        return Finding(
-            level=Level.ERROR,
-            code="test-creates-ami",
-            location=builder.location,
+        return Finding.error(
+            "test-creates-ami",
+            builder.location,
             message=f"{builder.name} of the test creates an AMI",
             todo="Set skip_create_ami = true in an amazon-ebs builder.",
         )
-    return Finding(
-        level=Level.WARNING,
-        code="test-creates-ami",
-        location=builder.location,
+    return Finding.warning(
+        "test-creates-ami",
+        builder.location,
         message=f"{builder.name} of the test creates an AMI, which is removed after the test: "
         f"Packer {packer} does not have skip_create_ami",
         todo="Use Packer 1.7 or newer with skip_create_ami = true, or an amazon-ebsvolume builder.",

@@ -45,6 +45,18 @@ class Finding(Frozen):
     message: str
     todo: str
 
+    @classmethod
+    def error(cls, code: str, location: SourceLocation, *, message: str, todo: str) -> Finding:
+        return cls(level=Level.ERROR, code=code, location=location, message=message, todo=todo)
+
+    @classmethod
+    def warning(cls, code: str, location: SourceLocation, *, message: str, todo: str) -> Finding:
+        return cls(level=Level.WARNING, code=code, location=location, message=message, todo=todo)
+
+    @classmethod
+    def notice(cls, code: str, location: SourceLocation, *, message: str, todo: str) -> Finding:
+        return cls(level=Level.NOTICE, code=code, location=location, message=message, todo=todo)
+
 
 def group_findings(found: Mapping[str, Sequence[Finding]]) -> tuple[tuple[tuple[str, ...], Finding], ...]:
     """Merges equal findings of several images, such as those of a shared file. In the order of the images.
@@ -75,18 +87,16 @@ _VOLATILE = re.compile(r"\{\{|\$\{")
 def template_findings(facts: TemplateFacts) -> Iterator[Finding]:
     """Yields findings that follow from the template alone."""
     for item in facts.unresolved:
-        yield Finding(
-            level=Level.WARNING,
-            code="unresolved-path",
-            location=item.location,
+        yield Finding.warning(
+            "unresolved-path",
+            item.location,
             message=f"cannot determine the path {item.expression}: {item.why}",
             todo="Its files are not in the digest: use a static path, or add the files to `inputs`.",
         )
     for kind, location in facts.tolerant:
-        yield Finding(
-            level=Level.WARNING,
-            code="failure-tolerated",
-            location=location,
+        yield Finding.warning(
+            "failure-tolerated",
+            location,
             message=f"this provisioner ({kind}) has continue_on_error: if it fails, the AMI does not get the digest",
             todo="Remove continue_on_error. If a failure does not matter, make the command exit 0 (`|| true`).",
         )
@@ -99,18 +109,16 @@ def template_findings(facts: TemplateFacts) -> Iterator[Finding]:
 
 def _builder_findings(builder: Builder) -> Iterator[Finding]:
     if builder.skip_create_ami:
-        yield Finding(
-            level=Level.ERROR,
-            code="skip-create-ami",
-            location=builder.location,
+        yield Finding.error(
+            "skip-create-ami",
+            builder.location,
             message=f"builder {builder.name!r} has skip_create_ami: it does not produce an AMI",
             todo="Remove skip_create_ami, or exclude this builder with `except`.",
         )
     if builder.source_ami_filter is not None and not builder.source_ami_filter.owners:
-        yield Finding(
-            level=Level.ERROR,
-            code="filter-without-owners",
-            location=builder.location,
+        yield Finding.error(
+            "filter-without-owners",
+            builder.location,
             message=without_owners(builder),
             todo='Add owners, for example "owners": ["099720109477"].',
         )
@@ -140,18 +148,16 @@ def name_finding(builder: Builder, existing: Iterable[str], *, by_digest: bool) 
     if builder.force_deregister:
         return _replacing(builder, shown, exists=name in set(existing), by_digest=by_digest)
     if name in set(existing):
-        return Finding(
-            level=Level.ERROR,
-            code="ami-name-taken",
-            location=builder.location,
+        return Finding.error(
+            "ami-name-taken",
+            builder.location,
             message=f"an AMI named {shown} already exists in this account, so the build of {builder.name} will fail",
             todo="Add {{timestamp}} to ami_name, or deregister that AMI if it is not needed.",
         )
     if not by_digest:
-        return Finding(
-            level=Level.WARNING,
-            code="constant-ami-name",
-            location=builder.location,
+        return Finding.warning(
+            "constant-ami-name",
+            builder.location,
             message=f"ami_name of {builder.name} is constant ({shown}), so rebuilds will fail",
             todo="Add {{timestamp}} to ami_name.",
         )
@@ -162,10 +168,9 @@ def _replacing(builder: Builder, shown: str, *, exists: bool, by_digest: bool) -
     """With `force_deregister` there is no conflict: Packer deregisters the AMI of this name."""
     if by_digest and not exists:
         return None
-    return Finding(
-        level=Level.WARNING,
-        code="constant-ami-name",
-        location=builder.location,
+    return Finding.warning(
+        "constant-ami-name",
+        builder.location,
         message=f"ami_name of {builder.name} is constant ({shown}), and it has force_deregister: each build "
         "deregisters the previous AMI",
         todo="To keep AMIs that are in use, add {{timestamp}} to ami_name and remove force_deregister.",
@@ -204,10 +209,9 @@ def sure_failure(facts: TemplateFacts, region: str) -> Finding | None:
 def _no_ami(facts: TemplateFacts) -> Finding | None:
     """A finding if no builder produces an AMI, or if there is no builder, which Packer 1.6.6 accepts."""
     if facts.builds_nothing and facts.files:
-        return Finding(
-            level=Level.ERROR,
-            code="no-ami",
-            location=SourceLocation(file=facts.files[0], line=1),
+        return Finding.error(
+            "no-ami",
+            SourceLocation(file=facts.files[0], line=1),
             message="the template has no build with a source, so it does not produce an AMI",
             todo="Add a source to a `build` block, or a builder to `builders`.",
         )
@@ -217,10 +221,9 @@ def _no_ami(facts: TemplateFacts) -> Finding | None:
         return None
     names = " and ".join(repr(builder.name) for builder in facts.builders)
     plural = len(facts.builders) > 1
-    return Finding(
-        level=Level.ERROR,
-        code="no-ami",
-        location=facts.builders[0].location,
+    return Finding.error(
+        "no-ami",
+        facts.builders[0].location,
         message=f"builder{'s' if plural else ''} {names} {'do' if plural else 'does'} not produce an AMI",
         todo="Use a builder that produces an AMI, such as amazon-ebs, without skip_create_ami.",
     )
@@ -231,18 +234,16 @@ def region_findings(builders: Sequence[Builder], region: str) -> Iterator[Findin
     producing = _producing(builders)
     for builder in producing:
         if builder.region is not None and builder.region != region:
-            yield Finding(
-                level=Level.ERROR,
-                code="region-mismatch",
-                location=builder.location,
+            yield Finding.error(
+                "region-mismatch",
+                builder.location,
                 message=f"{builder.name} builds in {builder.region}, but the image's first region is {region}",
                 todo="Fix `regions`, or set the builder's region to the variable aws_region.",
             )
     if len(producing) > 1:
-        yield Finding(
-            level=Level.ERROR,
-            code="several-amis",
-            location=producing[1].location,
+        yield Finding.error(
+            "several-amis",
+            producing[1].location,
             message=f"{' and '.join(builder.name for builder in producing)} each produce an AMI: an image is one AMI",
             todo="Select one with `only`, and define an image for each.",
         )
@@ -254,10 +255,9 @@ def selection_findings(
     """A finding if `only` or `except` exclude all builds: Packer would succeed without a build."""
     if all_of and not chosen:
         key = "only" if image.only else "except"
-        yield Finding(
-            level=Level.ERROR,
-            code="no-build-selected",
-            location=SourceLocation(file=file, line=image.line(key)),
+        yield Finding.error(
+            "no-build-selected",
+            image.location(file, key),
             message=f"{key} ({', '.join(image.only or image.except_)}) excludes all builds of the template",
             todo=f"The template has {', '.join(builder.name for builder in all_of)}.",
         )
@@ -267,10 +267,9 @@ def key_finding(image: ImageConfig, regions: Sequence[str], file: str) -> Findin
     """A finding if `kms_key` is set but there are no copies."""
     if not image.kms_keys.everywhere or len(image.regions) > 1 or len(regions) > 1:
         return None
-    return Finding(
-        level=Level.WARNING,
-        code="key-without-copies",
-        location=SourceLocation(file=file, line=image.line("kms_key")),
+    return Finding.warning(
+        "key-without-copies",
+        image.location(file, "kms_key"),
         message="kms_key has no effect: the image has one region, so there are no copies",
         todo="Configure the encryption in the template (encrypt_boot, kms_key_id), or remove kms_key.",
     )
@@ -280,10 +279,9 @@ def aging_findings(builders: Iterable[Builder]) -> Iterator[Finding]:
     """Finds names that do not change between builds of one digest, which `max_age` requests."""
     for builder in builders:
         if builder.ami_name and is_constant(builder.ami_name):
-            yield Finding(
-                level=Level.WARNING,
-                code="name-does-not-age",
-                location=builder.location,
+            yield Finding.warning(
+                "name-does-not-age",
+                builder.location,
                 message=f"max_age rebuilds an unchanged definition, but {builder.name} would use the same ami_name",
                 todo="Add {{timestamp}} to ami_name.",
             )
@@ -293,10 +291,9 @@ def owner_findings(image: ImageConfig, file: str) -> Iterator[Finding]:
     """A finding for other accounts in `owners`: EC2 shows an AMI's tags only to its owner."""
     others = [owner for owner in image.owners if owner != "self"]
     if others and "self" in image.owners:
-        yield Finding(
-            level=Level.WARNING,
-            code="owners-never-found",
-            location=SourceLocation(file=file, line=image.line("owners")),
+        yield Finding.warning(
+            "owners-never-found",
+            image.location(file, "owners"),
             message=f"AMIs of {', '.join(others)} are never found: EC2 shows tags only to the AMI's owner",
             todo="Remove `owners`: the default `self` is the account that builds.",
         )
@@ -306,10 +303,9 @@ def sharing_findings(image: ImageConfig, file: str) -> Iterator[Finding]:
     """A finding for entries of `share_with` with which EC2 cannot share snapshots."""
     not_accounts = [target for target in image.share_with or () if not is_account(target)]
     if image.share_snapshots and not_accounts:
-        yield Finding(
-            level=Level.WARNING,
-            code="snapshots-not-shared",
-            location=SourceLocation(file=file, line=image.line("share_snapshots")),
+        yield Finding.warning(
+            "snapshots-not-shared",
+            image.location(file, "share_snapshots"),
             message="EC2 shares snapshots only with accounts: "
             f"{', '.join(not_accounts)} can launch the AMI, but not copy it",
             todo="Also add the accounts that copy the AMI to `share_with`.",
@@ -320,10 +316,9 @@ def link_findings(entries: Iterable[Entry], named_by: Mapping[str, tuple[SourceL
     """Finds links that lead out of the repository: the target may differ between machines."""
     for entry in entries:
         if entry.kind is EntryKind.LINK and entry.target is not None and leads_out(entry.path, entry.target):
-            yield Finding(
-                level=Level.WARNING,
-                code="link-out-of-tree",
-                location=named_by[entry.path][0],
+            yield Finding.warning(
+                "link-out-of-tree",
+                named_by[entry.path][0],
                 message=f"{entry.path} is a link to {entry.target}, outside the repository",
                 todo="Copy the target into the repository: it may differ between machines.",
             )

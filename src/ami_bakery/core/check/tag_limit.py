@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.check.finding import Finding, Level
+from ami_bakery.core.check.finding import Finding
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.ami import (
     COMPONENTS_TAG,
@@ -37,10 +37,9 @@ def tag_findings(image: ImageConfig, builders: Iterable[Builder]) -> Iterator[Fi
         configured = {name for name, _ in image.tags}
         names = {*builder.tags, *configured, *own}
         if len(names) > _AT_MOST:
-            yield Finding(
-                level=Level.ERROR,
-                code="too-many-tags",
-                location=builder.location,
+            yield Finding.error(
+                "too-many-tags",
+                builder.location,
                 message=f"the AMI of {builder.name} would have {len(names)} tags, and EC2 allows {_AT_MOST}: "
                 f"{len(builder.tags)} of the template, {len(configured)} of bakery.toml, {len(own)} of ami-bakery",
                 todo=f"Remove {len(names) - _AT_MOST} or more of the template's tags and run_tags, or of `tags`.",

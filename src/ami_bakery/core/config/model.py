@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from ami_bakery.core.definition.digest import Scheme
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
@@ -131,6 +132,10 @@ class ImageConfig(Frozen):
     def table(self) -> str:
         """The path of its keys in bakery.toml, for messages: `images.app`, or `images.app.test`."""
         return f"images.{self.name}.{self.section}" if self.section else f"images.{self.name}"
+
+    def location(self, file: str, *key: str | int) -> SourceLocation:
+        """Returns the line of a key in `file`, which is bakery.toml."""
+        return SourceLocation(file=file, line=self.line(*key))
 
     def line(self, *key: str | int) -> int:
         path: KeyPath = key
