@@ -27,7 +27,7 @@ def test_each_image_starts_once_and_after_its_parent(parents: dict[str, str | No
         assert running, "at least one image can always start"
         name = running.pop(choice.randrange(len(running)))
         done.add(name)
-        schedule.finish([name])
+        schedule.finish(name)
         assert schedule.left == len(parents) - len(done)
     assert sorted(started) == sorted(parents)
 
@@ -35,8 +35,8 @@ def test_each_image_starts_once_and_after_its_parent(parents: dict[str, str | No
 def test_image_that_was_not_started_cannot_finish() -> None:
     schedule = Schedule({"a": None, "b": "a"})
     schedule.start_ready()
-    with pytest.raises(ValueError, match="b is not running"):
-        schedule.finish(["b"])
-    schedule.finish(["a"])
-    with pytest.raises(ValueError, match="a is not running"):
-        schedule.finish(["a"])
+    with pytest.raises(ValueError, match="'b' was not passed out"):
+        schedule.finish("b")
+    schedule.finish("a")
+    with pytest.raises(ValueError, match="'a' was already marked done"):
+        schedule.finish("a")

@@ -136,7 +136,7 @@ class _Run:
                 outcome = self._record(
                     name, self._run_image(name, dict(self.known), dict(self.failed), self._new_slot(name))
                 )
-                schedule.finish([name])
+                schedule.finish(name)
                 yield outcome
 
     def run_in(self, schedule: Schedule, pool: Executor) -> Iterator[Outcome]:
@@ -153,7 +153,7 @@ class _Run:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
                 outcome = self._record(name, future.result())
-                schedule.finish([name])
+                schedule.finish(name)
                 yield outcome
 
     def _new_slot(self, name: str) -> BuildSlot:
