@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from ami_bakery.bake.held_lock import HeldLock
 from ami_bakery.bake.hidden_lock import HiddenLock
-from ami_bakery.cleanup.takeover import tag_orphaned_resources
+from ami_bakery.cleanup.orphan_tagging import tag_orphaned_resources
 from ami_bakery.core.ci.job import ci_job
 from ami_bakery.core.lock.lock import LOCK_TAG, SeenLock, lock_name, new_lock_tags
 from ami_bakery.core.lock.protocol_steps import (

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ami_bakery.template.facts import SourceAmiFilter, TemplateFacts
 
 
-class NewestAmi(Frozen):
+class AmiQuery(Frozen):
     """A query for the newest available AMI that matches the filters. `written`: see `SourceAmiFilter`."""
 
     region: str
@@ -35,14 +35,14 @@ class NewestAmi(Frozen):
         return f"no available AMI of {' or '.join(self.owners)} has {filters}"
 
 
-class ParameterValue(Frozen):
+class ParameterQuery(Frozen):
     """A query for the AMI id in an SSM parameter."""
 
     region: str
     name: str
 
 
-BaseQuery: TypeAlias = NewestAmi | ParameterValue
+BaseQuery: TypeAlias = AmiQuery | ParameterQuery
 BaseResult: TypeAlias = tuple[Ami, ...] | str | BakeryError
 """The newest AMIs (several if they were created in the same second, none if no AMI matches), an id, or an error."""
 
@@ -53,9 +53,9 @@ def base_queries(
     """Yields the queries for an image's source AMI. `region` returns the build region; it is only called if needed."""
     match image.base:
         case BaseFilter(owners=owners, filters=filters):
-            yield NewestAmi(region=region(), owners=owners, filters=filters)
+            yield AmiQuery(region=region(), owners=owners, filters=filters)
         case BaseParameter(parameter=name):
-            yield ParameterValue(region=region(), name=name)
+            yield ParameterQuery(region=region(), name=name)
         case None:
             for builder in facts.builders:
                 if not builder.source_ami and builder.source_ami_filter is not None:
@@ -64,13 +64,13 @@ def base_queries(
             pass
 
 
-def query_of_filter(ami_filter: SourceAmiFilter, region: str, packer: Packer) -> NewestAmi:
+def query_of_filter(ami_filter: SourceAmiFilter, region: str, packer: Packer) -> AmiQuery:
     """Returns the query for a template's filter, as the installed Packer interprets it."""
     filters = ami_filter.filters
     lists = tuple((name, tuple(part for value in values for part in listed(value))) for name, values in filters)
     if lists != filters and packer.lists_in_filters():
         filters = lists
-    return NewestAmi(
+    return AmiQuery(
         region=ami_filter.region or region,
         owners=ami_filter.owners,
         filters=filters,
@@ -82,10 +82,10 @@ def query_of_filter(ami_filter: SourceAmiFilter, region: str, packer: Packer) ->
 def ask(ports: Ports, queries: Iterable[BaseQuery]) -> Mapping[BaseQuery, BaseResult]:
     """Returns the result of each query. An error is a result, because it affects only images with that source AMI."""
     distinct = dict.fromkeys(queries)
-    filters = [query for query in distinct if isinstance(query, NewestAmi)]
+    filters = [query for query in distinct if isinstance(query, AmiQuery)]
     names: dict[str, list[str]] = {}
     for query in distinct:
-        if isinstance(query, ParameterValue):
+        if isinstance(query, ParameterQuery):
             names.setdefault(query.region, []).append(query.name)
     tasks = [partial(_ask_ec2, ports, query) for query in filters]
     tasks += [partial(_ask_ssm, ports, region, parameters) for region, parameters in names.items()]
@@ -115,13 +115,13 @@ class BaseResults:
         return {ami.id: ami for amis in found for ami in amis if ami.region == region}
 
 
-def matching_amis(ports: Ports, query: NewestAmi, *, in_any_state: bool = False) -> tuple[Ami, ...]:
+def matching_amis(ports: Ports, query: AmiQuery, *, in_any_state: bool = False) -> tuple[Ami, ...]:
     return ports.ec2.find_matching(
         query.region, query.owners, query.filters, deprecated=query.deprecated, in_any_state=in_any_state
     )
 
 
-def _ask_ec2(ports: Ports, query: NewestAmi) -> dict[BaseQuery, BaseResult]:
+def _ask_ec2(ports: Ports, query: AmiQuery) -> dict[BaseQuery, BaseResult]:
     try:
         return {query: newest_in_second(matching_amis(ports, query))}
     except AwsError as error:
@@ -130,7 +130,7 @@ def _ask_ec2(ports: Ports, query: NewestAmi) -> dict[BaseQuery, BaseResult]:
         return {query: error}
 
 
-def _without_values(query: NewestAmi, error: AwsError) -> AwsError:
+def _without_values(query: AmiQuery, error: AwsError) -> AwsError:
     """Masks the filter's values, which EC2 repeats in its error."""
     masker = Masker(text for name, values in query.filters for text in (name, *values))
     return error.revised(doing=masker.mask(error.doing), wrong=masker.mask(error.wrong))
@@ -138,4 +138,4 @@ def _without_values(query: NewestAmi, error: AwsError) -> AwsError:
 
 def _ask_ssm(ports: Ports, region: str, names: Iterable[str]) -> dict[BaseQuery, BaseResult]:
     answers = ports.parameters.values(region, tuple(names))
-    return {ParameterValue(region=region, name=name): answer for name, answer in answers.items()}
+    return {ParameterQuery(region=region, name=name): answer for name, answer in answers.items()}

@@ -51,7 +51,7 @@ def drop_in_config(environment: Mapping[str, str], folder: str) -> Config:
     return Config(root=folder, file=FOLDERS_VARIABLE, images=(image,))
 
 
-class Unseen:
+class UncoveredPaths:
     """Paths that the checksum does not cover: hidden files, links to folders, and listed paths that are no folders."""
 
     def __init__(self) -> None:
@@ -60,15 +60,15 @@ class Unseen:
         self.no_folders: list[str] = []
 
 
-def covered_files(tree: SourceTree, folders: tuple[str, ...], unseen: Unseen | None = None) -> Iterator[str]:
+def covered_files(tree: SourceTree, folders: tuple[str, ...], uncovered: UncoveredPaths | None = None) -> Iterator[str]:
     """Yields the files that the checksum covers, sorted. Each path starts with the given folder.
 
     As in Python's os.walk, a link to a file is a file, and a link to a folder is not followed. Unlike os.walk, a folder
     that is missing or cannot be read is an error: its files would not be covered.
 
-    unseen  receives the paths that are not covered
+    uncovered  receives the paths that are not covered
     """
-    unseen = unseen or Unseen()
+    uncovered = uncovered or UncoveredPaths()
     walked = []
     for folder in folders:
         start = tree.entry(folder, follow=True)
@@ -79,23 +79,23 @@ def covered_files(tree: SourceTree, folders: tuple[str, ...], unseen: Unseen | N
                 "Fix the path. In a container, also mount the folder.",
             )
         if start.kind is FileKind.FOLDER:
-            walked.append(_walk(tree, folder, unseen))
+            walked.append(_walk(tree, folder, uncovered))
         else:
-            unseen.no_folders.append(folder)
+            uncovered.no_folders.append(folder)
     return heapq.merge(*walked)
 
 
-def _walk(tree: SourceTree, folder: str, unseen: Unseen) -> Iterator[str]:
+def _walk(tree: SourceTree, folder: str, uncovered: UncoveredPaths) -> Iterator[str]:
     for child in sorted(tree.children(folder), key=_joined):
         if child.kind is FileKind.FOLDER:
-            yield from _walk(tree, child.path, unseen)
+            yield from _walk(tree, child.path, uncovered)
         elif not is_covered(name := child.path.rpartition("/")[2]):
             if name != ANSWER_FILE:
-                unseen.hidden.append(child.path)
+                uncovered.hidden.append(child.path)
         elif child.kind is FileKind.FILE or _leads_to_file(tree, child):
             yield child.path
         else:
-            unseen.linked.append(child.path)
+            uncovered.linked.append(child.path)
 
 
 def _joined(child: TreeEntry) -> str:
@@ -118,10 +118,10 @@ def _leads_to_file(tree: SourceTree, child: TreeEntry) -> bool:
 
 
 def drop_in_checksum(
-    tree: SourceTree, image: ImageConfig, unseen: Unseen | None = None, progress: Progress | None = None
+    tree: SourceTree, image: ImageConfig, uncovered: UncoveredPaths | None = None, progress: Progress | None = None
 ) -> Digest:
     """Computes the checksum. Raises `SourceError` if there are no files: all such images would have one checksum."""
-    paths = covered_files(tree, image.inputs or (), unseen)
+    paths = covered_files(tree, image.inputs or (), uncovered)
     first = next(paths, None)
     if first is None:
         raise SourceError(
@@ -144,25 +144,27 @@ def drop_in_inputs(tree: SourceTree, image: ImageConfig) -> Inventory:
     return Inventory(entries=entries, named_by=dict.fromkeys(paths, (location,)))
 
 
-def unseen_in(tree: SourceTree, image: ImageConfig) -> Unseen:
+def uncovered_in(tree: SourceTree, image: ImageConfig) -> UncoveredPaths:
     """Finds the paths that are not covered, without computing the checksum."""
-    unseen = Unseen()
-    for _ in covered_files(tree, image.inputs or (), unseen):
+    uncovered = UncoveredPaths()
+    for _ in covered_files(tree, image.inputs or (), uncovered):
         pass
-    return unseen
+    return uncovered
 
 
-def warnings(tree: SourceTree, image: ImageConfig, environment: Mapping[str, str], unseen: Unseen) -> Iterator[str]:
+def warnings(
+    tree: SourceTree, image: ImageConfig, environment: Mapping[str, str], uncovered: UncoveredPaths
+) -> Iterator[str]:
     """Yields warnings about things that the checksum does not cover: first in these folders, then in general."""
     _, empty = parse_folders(environment.get(FOLDERS_VARIABLE, ""))
     if empty:
         yield f"{FOLDERS_VARIABLE} has an empty entry, which adds nothing to the checksum"
-    for folder in unseen.no_folders:
+    for folder in uncovered.no_folders:
         yield f"{folder} is not a folder: the checksum does not cover it"
-    if unseen.hidden:
-        yield f"the checksum does not cover files whose name begins with a dot: {_some(unseen.hidden)}"
-    if unseen.linked:
-        yield f"the checksum does not follow links to folders: {_some(unseen.linked)}"
+    if uncovered.hidden:
+        yield f"the checksum does not cover files whose name begins with a dot: {_some(uncovered.hidden)}"
+    if uncovered.linked:
+        yield f"the checksum does not follow links to folders: {_some(uncovered.linked)}"
     template = tree.relative(image.template)
     inside = [tree.relative(folder) for folder in image.inputs or ()]
     if not any(folder == "." or template.startswith(folder.rstrip("/") + "/") for folder in inside):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
     from ami_bakery.core.config.model import ImageConfig
-    from ami_bakery.define.output_paths import Written
+    from ami_bakery.define.output_paths import OutputPaths
     from ami_bakery.template.location import SourceLocation
 
 VERSION_CONTROL = (".git", ".hg", ".svn", ".bzr")
@@ -122,7 +122,7 @@ class FileWalk:
     """
 
     def __init__(
-        self, tree: SourceTree, image: ImageConfig, config_file: str, outputs: Written, origin: NamedBy
+        self, tree: SourceTree, image: ImageConfig, config_file: str, outputs: OutputPaths, origin: NamedBy
     ) -> None:
         self.tree = tree
         self.origin = origin

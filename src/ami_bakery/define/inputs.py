@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.definition.bake_outputs import ANSWER_FILE, PACKERS_OUTPUTS
 from ami_bakery.define.file_walk import FileWalk, NamedBy, WalkEntry, display_path, error_at
-from ami_bakery.define.output_paths import Written, real_path
+from ami_bakery.define.output_paths import OutputPaths, real_path
 from ami_bakery.errors import SourceError
 from ami_bakery.template.source_tree import FileKind, SourceTree
 from ami_bakery.values import Frozen
@@ -112,7 +112,7 @@ def walks_of(
 
 def folders_of_outputs(tree: SourceTree, facts: TemplateFacts) -> frozenset[str]:
     """Returns the real paths of folders that the template declares outputs in."""
-    return Written(tree, facts.outputs, ()).folders
+    return OutputPaths(tree, facts.outputs, ()).folders
 
 
 def _merged(walks: Sequence[FileWalk], home: str) -> Iterator[tuple[WalkEntry, tuple[SourceLocation, ...]]]:
@@ -219,13 +219,13 @@ def would_be_inputs(
     )
 
 
-def outputs_of(tree: SourceTree, image: ImageConfig, facts: TemplateFacts, written: Iterable[str]) -> Written:
+def outputs_of(tree: SourceTree, image: ImageConfig, facts: TemplateFacts, written: Iterable[str]) -> OutputPaths:
     """Returns the files that the bake itself writes."""
     workdir = image.workdir if image.workdir is not None else template_folder(tree, image.template)
     always = [f"{workdir}/{name}" for name in PACKERS_OUTPUTS]
     always.append(f"{template_folder(tree, image.template)}/{ANSWER_FILE}")
     always.extend(f"{workdir}/{name}" for name in _debug_keys(facts))
-    return Written(tree, facts.outputs, (*always, *written))
+    return OutputPaths(tree, facts.outputs, (*always, *written))
 
 
 def _debug_keys(facts: TemplateFacts) -> Iterator[str]:

@@ -16,7 +16,7 @@ _Pattern: TypeAlias = "tuple[str, bool, re.Pattern[str]]"
 """The real path of a folder, whether it matches all files in it, and the pattern for paths within."""
 
 
-class Written:
+class OutputPaths:
     """The outputs of a bake, by real path. Outputs that are only written conditionally are not included.
 
     folders  the real paths of existing folders that the bake writes into

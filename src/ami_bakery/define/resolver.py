@@ -10,7 +10,7 @@ from ami_bakery.core.definition.manifest import Manifest, format_components
 from ami_bakery.core.packer.arguments import PackerArguments
 from ami_bakery.define.base_lookup import BaseResults
 from ami_bakery.define.base_resolution import resolve_base
-from ami_bakery.define.drop_in import SUBNET_VARIABLE, Unseen, drop_in_checksum, warnings
+from ami_bakery.define.drop_in import SUBNET_VARIABLE, UncoveredPaths, drop_in_checksum, warnings
 from ami_bakery.define.input_collection import (
     checked_facts,
     collect_inventory,
@@ -179,10 +179,10 @@ class Resolver(Frozen):
         )
 
     def _define_drop_in(self, image: ImageConfig) -> ImageDefinition:
-        unseen = Unseen()
+        uncovered = UncoveredPaths()
         with hashing_progress(self.settings(image)) as progress:
-            digest = drop_in_checksum(self.ports.tree, image, unseen, progress)
-        unseen_inputs = tuple(warnings(self.ports.tree, image, self.ports.environment, unseen))
+            digest = drop_in_checksum(self.ports.tree, image, uncovered, progress)
+        unseen_inputs = tuple(warnings(self.ports.tree, image, self.ports.environment, uncovered))
         return ImageDefinition(image=image, digest=digest, unseen=unseen_inputs)
 
     def without_cache(self) -> Resolver:

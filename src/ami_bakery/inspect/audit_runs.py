@@ -10,7 +10,7 @@ from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.stand_in import StandIn, matching_stand_in
 from ami_bakery.core.plan.plan import Action, ImagePlan
 from ami_bakery.define.audited import audit_report
-from ami_bakery.define.base_lookup import NewestAmi, ParameterValue, ask, base_queries
+from ami_bakery.define.base_lookup import AmiQuery, ParameterQuery, ask, base_queries
 from ami_bakery.errors import BakeryError, PackerError
 from ami_bakery.plan.build_request import build_request
 from ami_bakery.plan.planner import Planned
@@ -111,7 +111,7 @@ def _provide_bases(
 
 def _stand_in(query: BaseQuery) -> StandIn:
     match query:
-        case NewestAmi():
+        case AmiQuery():
             return matching_stand_in(query.region, query.owners, query.filters)
-        case ParameterValue():
+        case ParameterQuery():
             return StandIn(region=query.region, parameter=query.name)

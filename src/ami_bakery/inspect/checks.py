@@ -25,8 +25,8 @@ from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.regions import REGIONS
 from ami_bakery.core.plan.plan import Action
 from ami_bakery.define.accounts import account_findings
-from ami_bakery.define.base_lookup import NewestAmi, matching_amis, query_of_filter
-from ami_bakery.define.drop_in import unseen_in, warnings
+from ami_bakery.define.base_lookup import AmiQuery, matching_amis, query_of_filter
+from ami_bakery.define.drop_in import uncovered_in, warnings
 from ami_bakery.define.pitfalls import pitfalls
 from ami_bakery.define.test_definition import define_test
 from ami_bakery.errors import AwsError, BakeryError
@@ -71,7 +71,7 @@ def check_images(resolver: Resolver, names: Sequence[str], jobs: int = JOBS) -> 
     reported: set[tuple[str, str]] = set()
     _report_failures(resolver, checks, failures, reported)
     _check_names(resolver, checks)
-    counts: dict[NewestAmi, int] = {}
+    counts: dict[AmiQuery, int] = {}
     for check in checks:
         check.check_bases(counts)
     run_all([check.validate for check in checks if check.planned or check.tested], at_once=jobs)
@@ -141,7 +141,7 @@ class _Check:
             if finding is not None:
                 self.findings.append(finding)
 
-    def check_bases(self, counts: dict[NewestAmi, int]) -> None:
+    def check_bases(self, counts: dict[AmiQuery, int]) -> None:
         if not self.answered or self.facts is None or self.image.base is not None:
             return
         try:
@@ -244,7 +244,7 @@ def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Fin
         location = SourceLocation(file=resolver.config.file, line=1)
         todo = "Define the image in a bakery.toml: its digest covers the whole definition."
         tree = resolver.ports.tree
-        for warning in warnings(tree, image, resolver.ports.environment, unseen_in(tree, image)):
+        for warning in warnings(tree, image, resolver.ports.environment, uncovered_in(tree, image)):
             yield Finding.warning("not-covered", location, message=warning, todo=todo)
         yield from template_findings(resolver.facts(image))
         return
@@ -329,7 +329,7 @@ def _equally_new_bases(planned: Planned) -> Iterator[Finding]:
 
 
 def _ambiguous_bases(
-    resolver: Resolver, facts: TemplateFacts, region: str, counts: dict[NewestAmi, int]
+    resolver: Resolver, facts: TemplateFacts, region: str, counts: dict[AmiQuery, int]
 ) -> Iterator[Finding]:
     """Finds filters that Packer refuses because several AMIs match.
 

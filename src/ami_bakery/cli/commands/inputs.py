@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.cli.commands.context import CommandContext, add_selection, add_template
 from ami_bakery.core.definition.digest import Scheme
-from ami_bakery.define.drop_in import drop_in_inputs, unseen_in, warnings
+from ami_bakery.define.drop_in import drop_in_inputs, uncovered_in, warnings
 from ami_bakery.define.test_definition import inputs_of_test
 from ami_bakery.render.text import document, inputs_json, inputs_text
 
@@ -33,7 +33,7 @@ def run(context: CommandContext) -> int:
         if image.scheme is Scheme.SHA1:
             tree = resolver.ports.tree
             facts, inventory = None, drop_in_inputs(tree, image)
-            for message in warnings(tree, image, resolver.ports.environment, unseen_in(tree, image)):
+            for message in warnings(tree, image, resolver.ports.environment, uncovered_in(tree, image)):
                 resolver.ports.reporter.warn(message)
         else:
             facts, inventory = resolver.inputs(image)
