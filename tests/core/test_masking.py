@@ -178,7 +178,7 @@ def test_work_is_linear_in_the_text_and_independent_of_the_number_of_secrets() -
 
     def steps(secrets: list[str], text: str) -> int:
         masker = Masker(secrets)
-        machine, counted = masker._machine, 0
+        machine, counted = masker._secrets, 0
         step = machine.step
 
         def counting(state: int, character: str) -> int:
