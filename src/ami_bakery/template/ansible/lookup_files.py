@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.errors import TooLargeError
 from ami_bakery.template.ansible.jinja.holes import FACT, HOLE, has_hole, merged_texts
-from ami_bakery.template.ansible.jinja.rendering import (
-    LookupCall,
-    first_found_terms,
-    included_templates,
-    lookups,
-    parses,
-    texts_in,
-)
+from ami_bakery.template.ansible.jinja.jinja_evaluation import LookupCall, first_found_terms
+from ami_bakery.template.ansible.jinja.rendering import included_templates, lookups, parses, texts_in
 from ami_bakery.template.ansible.named_files import is_outside
 from ami_bakery.template.ansible.scope import Context, glob_in, search_folders
 from ami_bakery.template.ansible.search import find_paths, is_file

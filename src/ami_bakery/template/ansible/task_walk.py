@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ami_bakery.template.ansible import tasks as task_reader
 from ami_bakery.template.ansible.jinja.holes import has_hole
-from ami_bakery.template.ansible.jinja.rendering import LookupCall, text_alternatives
+from ami_bakery.template.ansible.jinja.jinja_evaluation import LookupCall
+from ami_bakery.template.ansible.jinja.rendering import text_alternatives
 from ami_bakery.template.ansible.named_files import is_plain_name
 from ami_bakery.template.ansible.scope import Context, search_folders
 from ami_bakery.template.ansible.search import find_paths, is_file, is_folder

@@ -6,13 +6,16 @@ import itertools
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ami_bakery.template.ansible.jinja.holes import FACT, HOLE, MOST, has_hole, is_static
-from ami_bakery.template.ansible.jinja.rendering import JinjaScope, items_of
+from ami_bakery.template.ansible.jinja.rendering import items_of
 from ami_bakery.template.ansible.yaml_files import as_list
 from ami_bakery.template.yaml_parser import YamlMap, YamlText
 from ami_bakery.values import Frozen
+
+if TYPE_CHECKING:
+    from ami_bakery.template.ansible.jinja.jinja_evaluation import JinjaScope
 
 _BUILTIN = re.compile(r"(?:ansible\.(?:builtin|legacy|windows|posix)|community\.\w+|kubernetes\.core|amazon\.aws)\.")
 
