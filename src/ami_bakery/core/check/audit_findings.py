@@ -9,10 +9,10 @@ from ami_bakery.core.audit.comparison import AuditFinding, AuditKind, AuditRepor
 from ami_bakery.core.audit.mode import AuditMode
 from ami_bakery.core.check.finding import Finding, Level
 from ami_bakery.core.definition.digest import Scheme
-from ami_bakery.template.location import SourceLocation
 
 if TYPE_CHECKING:
     from ami_bakery.core.config.model import ImageConfig
+    from ami_bakery.template.location import SourceLocation
 
 _SHOWN = 10
 _NEVER_READ_SHOWN = 5
@@ -23,7 +23,7 @@ def audit_findings(report: AuditReport, image: ImageConfig, file: str, mode: Aud
 
     file  the configuration's path in messages
     """
-    location = SourceLocation(file=file, line=image.line("inputs"))
+    location = image.location(file, "inputs")
     found = (_finding(each, report, image, location, mode) for each in report.findings)
     never_read = report.of(AuditKind.NEVER_READ)
     single = (_never_read(never_read, location),) if never_read else ()
