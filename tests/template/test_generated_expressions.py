@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.template.expression import cty
+from ami_bakery.template.expression.alternatives import alternatives
 from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.evaluate import Scope, evaluate_node
 from ami_bakery.template.expression.functions.json_and_csv import json_text
@@ -32,7 +32,7 @@ def ours(text: str, here: Scope) -> tuple[object, tuple[str, ...]]:
         value: Cty = evaluate_node(parse_expression(text, HERE), here)
         if not value.is_whole:
             return UNKNOWN, ()
-        return json_text(value), tuple(json_text(other) for other in cty.alternatives(value) if other.is_whole)
+        return json_text(value), tuple(json_text(other) for other in alternatives(value) if other.is_whole)
     except EvaluationError:
         return FAILED, ()
     except Unsure:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from ami_bakery.errors import TemplateError, TooLargeError
 from ami_bakery.template.expression import cty, operators, syntax
+from ami_bakery.template.expression.alternatives import alternatives, map_alternatives
 from ami_bakery.template.expression.budget import TooCostly, limited, spend
 from ami_bakery.template.expression.convert import convert, unify
 from ami_bakery.template.expression.cty import Cty, EvaluationError, Missing, Unsure
@@ -189,7 +190,7 @@ def _attribute(expression: syntax.Attribute, scope: Scope) -> Cty:
             if name not in holder:
                 raise EvaluationError(f"there is no `{expression.written}`")
             return holder[name]
-    return cty.map_alternatives(lambda values: attribute(values[0], name), [evaluate_node(of, scope)])
+    return map_alternatives(lambda values: attribute(values[0], name), [evaluate_node(of, scope)])
 
 
 def attribute(value: Cty, name: str) -> Cty:
@@ -222,7 +223,7 @@ def _part_of_unknown(value: Cty) -> Cty:
 
 def _index(expression: syntax.Index, scope: Scope) -> Cty:
     value, key = _all(((expression.of, scope), (expression.key, scope)))
-    return cty.map_alternatives(lambda values: element_at(values[0], values[1]), [value, key]).taint_by(key)
+    return map_alternatives(lambda values: element_at(values[0], values[1]), [value, key]).taint_by(key)
 
 
 def element_at(value: Cty, key: Cty) -> Cty:
@@ -318,7 +319,7 @@ def chosen(
         raise arm
     result = _as_common(arm, arms, kinds)
     others = [] if isinstance(other, EvaluationError) else [_converted_or_same(other, arms, kinds)]
-    more = [each for other in others for each in cty.alternatives(other)]
+    more = [each for other in others for each in alternatives(other)]
     return result.with_others([*result.others, *others, *more]).taint_by(condition)
 
 
@@ -341,7 +342,7 @@ def _either(condition: Cty, arms: tuple[Cty | EvaluationError, Cty | EvaluationE
     kind = converted[0].type if all(arm.type == converted[0].type for arm in converted) else None
     found = condition.raw if isinstance(condition.raw, Missing) else Missing("the condition is unknown")
     result = cty.unknown(found.why, kind or UNKNOWN).taint_by(condition, *converted)
-    return result.with_others([each for arm in converted for each in (arm, *cty.alternatives(arm))])
+    return result.with_others([each for arm in converted for each in (arm, *alternatives(arm))])
 
 
 def _as_common(arm: Cty, arms: tuple[Cty | EvaluationError, Cty | EvaluationError], kinds: tuple[Type, Type]) -> Cty:
@@ -379,15 +380,13 @@ def _as_common_if_unknown(
 
 def _operation(expression: syntax.Operation, scope: Scope) -> Cty:
     if expression.left is None:
-        return cty.map_alternatives(
+        return map_alternatives(
             lambda values: operators.unary(expression.operator, values[0]), [evaluate_node(expression.right, scope)]
         )
     left, right = attempt(expression.left, scope), attempt(expression.right, scope)
     if isinstance(left, EvaluationError) or isinstance(right, EvaluationError):
         return operators.with_failure(expression.operator, left, right)
-    return cty.map_alternatives(
-        lambda values: operators.binary(expression.operator, values[0], values[1]), [left, right]
-    )
+    return map_alternatives(lambda values: operators.binary(expression.operator, values[0], values[1]), [left, right])
 
 
 def _object(expression: syntax.ObjectOf, scope: Scope) -> Cty:
@@ -405,5 +404,5 @@ def _object(expression: syntax.ObjectOf, scope: Scope) -> Cty:
     result = cty.object_value(attributes)
     if unknown is not None:
         unsure = cty.unknown(cty.why_of(unknown), tainted=tainted or result.is_dirty)
-        return unsure.with_others([result, *cty.alternatives(result)])
+        return unsure.with_others([result, *alternatives(result)])
     return result.copy_with(tainted=True) if tainted else result

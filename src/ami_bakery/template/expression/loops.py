@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ami_bakery.template.expression import cty, syntax
+from ami_bakery.template.expression.alternatives import alternatives, map_alternatives
 from ami_bakery.template.expression.budget import spend
 from ami_bakery.template.expression.convert import convert
 from ami_bakery.template.expression.cty import Cty, EvaluationError
@@ -28,7 +29,7 @@ class _Row:
 
 def loop(expression: syntax.For, scope: Scope) -> Cty:
     collection = evaluate_node(expression.collection, scope)
-    return cty.map_alternatives(lambda values: _loop_over(values[0], expression, scope), [collection])
+    return map_alternatives(lambda values: _loop_over(values[0], expression, scope), [collection])
 
 
 def _loop_over(collection: Cty, expression: syntax.For, scope: Scope) -> Cty:
@@ -49,7 +50,7 @@ def _loop_over(collection: Cty, expression: syntax.For, scope: Scope) -> Cty:
         candidate = build(rows, expression)
     except EvaluationError:
         return result
-    return result.with_others([candidate, *cty.alternatives(candidate)] if rows else [])
+    return result.with_others([candidate, *alternatives(candidate)] if rows else [])
 
 
 def _check(collection: Cty) -> Cty | None:
@@ -157,10 +158,10 @@ def map_elements(
         result = cty.tuple_value(items)
         if unsure:
             unknown = cty.unknown(cty.why_of(given), tainted=given.is_dirty or result.is_dirty)
-            return unknown.with_others([result, *cty.alternatives(result)])
+            return unknown.with_others([result, *alternatives(result)])
         return result.copy_with(tainted=True) if given.tainted else result
 
-    return cty.map_alternatives(lambda values: work(values[0]), [evaluate_node(collection, scope)])
+    return map_alternatives(lambda values: work(values[0]), [evaluate_node(collection, scope)])
 
 
 # --- splats
@@ -172,7 +173,7 @@ def splat(expression: syntax.Splat, scope: Scope) -> Cty:
     def each(item: Cty) -> Cty:
         return evaluate_node(expression.each, scope.binding(**{syntax.EACH: item}))
 
-    return cty.map_alternatives(lambda values: _splat_over(values[0], each), [source])
+    return map_alternatives(lambda values: _splat_over(values[0], each), [source])
 
 
 def _splat_over(source: Cty, each: Callable[[Cty], Cty]) -> Cty:

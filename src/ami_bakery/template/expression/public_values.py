@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ami_bakery.template.expression import cty
+from ami_bakery.template.expression.alternatives import alternatives
 from ami_bakery.template.expression.cty import Cty, Missing
 from ami_bakery.template.expression.cty_types import BOOL, NUMBER
 from ami_bakery.template.expression.known_values import Flag, Real, Text, Unknown, Value, Whole, is_mapping, is_tainted
@@ -25,7 +26,7 @@ def to_value(value: Cty, location: SourceLocation, *, tainted: bool = False, can
     if isinstance(raw, bool):
         return Flag(raw) if tainted else raw
     if isinstance(raw, Missing):
-        given = cty.alternatives(value) if candidates else []
+        given = alternatives(value) if candidates else []
         found = tuple(to_value(other, location, tainted=tainted, candidates=False) for other in given)
         return Unknown(why=raw.why, pattern=raw.pattern, candidates=found, tainted=tainted, known=raw.known)
     if isinstance(raw, tuple):

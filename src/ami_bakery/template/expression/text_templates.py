@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ami_bakery.template.expression import cty, syntax
+from ami_bakery.template.expression.alternatives import map_alternatives
 from ami_bakery.template.expression.budget import spend
 from ami_bakery.template.expression.convert import convert
 from ami_bakery.template.expression.cty import Cty, EvaluationError, Missing
@@ -40,7 +41,7 @@ def joined(parts: Sequence[Part], scope: Scope) -> Cty:
             fault = fault or error
     if fault:
         raise fault
-    return cty.map_alternatives(lambda values: _concatenated(values, written), pieces)
+    return map_alternatives(lambda values: _concatenated(values, written), pieces)
 
 
 def _piece(part: Part, scope: Scope) -> Cty:
@@ -117,7 +118,7 @@ def _for_each(part: syntax.ForEach, scope: Scope) -> Cty:
         return joined(part.parts, inner)
 
     tuple_ = map_elements(part.collection, part.key, part.value, body, scope)
-    return cty.map_alternatives(lambda values: _joined_items(values[0], part), [tuple_])
+    return map_alternatives(lambda values: _joined_items(values[0], part), [tuple_])
 
 
 def _known_of_body(items: Cty, part: syntax.ForEach) -> str:

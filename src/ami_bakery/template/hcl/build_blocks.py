@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.template.builders import with_source_from_data
 from ami_bakery.template.component import Component, ComponentKind, Field, overridden
 from ami_bakery.template.expression import cty
+from ami_bakery.template.expression.alternatives import alternatives
 from ami_bakery.template.expression.evaluate import Scope, evaluate, resolve
 from ami_bakery.template.expression.known_values import Unknown, as_text, is_mapping, is_sequence
 from ami_bakery.template.expression.public_values import to_value
@@ -101,7 +102,7 @@ def _items(collection: Cty) -> Iterator[tuple[Cty, Cty]]:
         return
     item = cty.unknown(cty.why_of(collection) or "`for_each` is not a collection", tainted=collection.tainted)
     yield item, item
-    for other in cty.alternatives(collection):
+    for other in alternatives(collection):
         if isinstance(other.raw, tuple | dict):
             yield from other.items()
 
@@ -130,7 +131,7 @@ def _field(setting: Setting, scope: Scope) -> Field:
         value=to_value(found, setting.expression.location),
         location=location,
         written=setting.expression.written,
-        alternatives=tuple(to_value(other, setting.expression.location) for other in cty.alternatives(found)),
+        alternatives=tuple(to_value(other, setting.expression.location) for other in alternatives(found)),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.errors import TemplateError
 from ami_bakery.template.env_inputs import why_not_used
 from ami_bakery.template.expression import cty
+from ami_bakery.template.expression.alternatives import map_alternatives
 from ami_bakery.template.expression.convert import convert
 from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.cty_types import DYNAMIC, NUMBER, STRING, Type
@@ -184,7 +185,7 @@ def _converted(value: Cty, spec: _TypeSpec) -> Cty:
     if spec.type is None:
         return value
     try:
-        return cty.map_alternatives(
+        return map_alternatives(
             lambda values: convert(with_defaults(values[0], spec.defaults), spec.type or DYNAMIC), [value]
         )
     except (EvaluationError, Unsure) as error:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ami_bakery.template.expression import cty, cty_types, syntax
+from ami_bakery.template.expression.alternatives import alternatives, map_alternatives, without_unknown
 from ami_bakery.template.expression.convert import convert
 from ami_bakery.template.expression.cty import Cty, EvaluationError, Missing, Unsure
 from ami_bakery.template.expression.cty_types import BOOL, friendly
@@ -37,7 +38,7 @@ def call(expression: syntax.FunctionCall, scope: Scope) -> Cty:
     function = FUNCTIONS.get(name)
     if function is None:
         raise EvaluationError(f"Packer has no function `{name}()`")
-    result = cty.map_alternatives(lambda values: apply(function, name, values), arguments)
+    result = map_alternatives(lambda values: apply(function, name, values), arguments)
     return _with_location(result, arguments, expression)
 
 
@@ -74,7 +75,7 @@ def _io_call(expression: syntax.FunctionCall, arguments: Sequence[Cty], scope: S
 
     if expression.name in _READING and all(argument.is_whole for argument in arguments[:1]):
         return work(arguments)  # the path is known: no alternative path is read
-    return cty.map_alternatives(work, arguments)
+    return map_alternatives(work, arguments)
 
 
 def _with_location(result: Cty, arguments: Sequence[Cty], expression: syntax.FunctionCall) -> Cty:
@@ -154,7 +155,7 @@ def _of_unknown(function: Function, name: str, arguments: Sequence[Cty], unknown
         return result.with_others(_known_pieces(arguments[0], arguments[1]))
     if not function.keeps_elements:
         return result
-    kept = [rest for argument in arguments if (rest := cty.without_unknown(argument)) is not None]
+    kept = [rest for argument in arguments if (rest := without_unknown(argument)) is not None]
     try:
         return result.with_others([apply(function, name, kept)] if kept else [])
     except (EvaluationError, Unsure):
@@ -181,7 +182,7 @@ def _try(expression: syntax.FunctionCall, scope: Scope) -> Cty:
     if not values:
         raise EvaluationError("no argument of `try()` can be evaluated")
     # For an unknown value, Packer may fail: any later argument may be the result.
-    first, others = values[0], [each for value in values for each in (value, *cty.alternatives(value))]
+    first, others = values[0], [each for value in values for each in (value, *alternatives(value))]
     if first.is_whole:
         return first.with_others([*first.others, *others])
     unknown = cty.unknown(cty.why_of(first), tainted=any(value.is_dirty for value in values))
@@ -222,4 +223,4 @@ def _convert(expression: syntax.FunctionCall, scope: Scope) -> Cty:
     wanted = type_of(expression.arguments[1])
     if cty_types.without_optional(wanted) != wanted:
         raise EvaluationError("`convert()` takes no type with optional attributes")
-    return cty.map_alternatives(lambda values: convert(values[0], wanted), [value])
+    return map_alternatives(lambda values: convert(values[0], wanted), [value])
