@@ -114,8 +114,3 @@ def yaml_documents(source: bytes, file: str) -> list[Any]:
         wrong = str(getattr(error, "problem", None) or error)
         todo = "Fix the file; `ansible-playbook --syntax-check` gives details."
         raise TemplateError(f"reading {location}", wrong, todo, marks=(location.mark(wrong),)) from None
-
-
-def yaml_value(text: str) -> Any:
-    documents = yaml_documents(text.encode(), "yamldecode()")
-    return documents[0] if documents else None

@@ -50,7 +50,6 @@ WRITERS: Mapping[str, str] = {"copy": "dest", "template": "dest", "get_url": "de
 """By module that writes a file: the argument that names it."""
 
 _COMMANDS = frozenset({"command", "shell", "raw", "expect"})
-_FOLDERS = frozenset({"chdir", "project_path", "project_src", "path"})
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _FROM_LOOPS = ("with_items", "with_list", "with_flattened", "with_random_choice")
 _PLAIN_LOOPS = frozenset(
@@ -294,10 +293,6 @@ def texts_of(call: ModuleCall) -> Iterator[tuple[str, str]]:
         for each in as_list(value):
             if isinstance(each, str):
                 yield name, each
-
-
-def is_folder_argument(name: str) -> bool:
-    return name in _FOLDERS
 
 
 def conditions(task: Mapping[str, Any]) -> list[YamlText]:

@@ -171,23 +171,6 @@ def as_bool(value: Value) -> bool | Unknown:
     return Unknown(why="expected a bool, got another value")
 
 
-def as_number(value: Value) -> int | float | Unknown:
-    if isinstance(value, Unknown):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        try:
-            number = float(value)
-        except ValueError:
-            return Unknown(why="expected a number, got a string that is not a number")
-        try:
-            return int(value) if number.is_integer() else number
-        except (ValueError, OverflowError):
-            return number
-    return Unknown(why="expected a number, got another type")
-
-
 def location_of(value: Value, otherwise: SourceLocation) -> SourceLocation:
     return value.location if isinstance(value, Text) else otherwise
 
