@@ -42,7 +42,7 @@ def define_many(
     """
     resolver.warm_up_tools(names)
     read: dict[str, TemplateFacts | None] = {}
-    questions: list[BaseQuery] = []
+    queries: list[BaseQuery] = []
     for name in names:
         image = resolver.image(name)
         with collect_failures(failures, name):
@@ -56,12 +56,12 @@ def define_many(
                 if kept:
                     check_test(resolver, image, facts)
                     check_required(resolver.config.file, image, facts)
-                questions += queries_of(resolver.settings(image), facts)
+                queries += queries_of(resolver.settings(image), facts)
             elif kept:
                 check_settings_paths(resolver.settings(image))
                 check_region_names(resolver, image, None)
             read[name] = facts
-    resolver.bases.prefetch(resolver.ports, questions)
+    resolver.bases.prefetch(resolver.ports, queries)
     definitions = []
     for name, facts in read.items():
         with collect_failures(failures, name), ExitStack() as stack:
