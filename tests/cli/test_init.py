@@ -195,6 +195,19 @@ def test_one_fitting_var_file_is_used_and_of_several_none(harness: Harness) -> N
     assert '# TODO: Select a var-file, or define an image for each.\n# var_files = ["two/dev.json"]' in text
 
 
+def test_var_files_that_are_named_after_the_template_are_images(harness: Harness) -> None:
+    harness.write("web/web.pkr.hcl", 'variable "size" {}\n' + BASE.replace('"t3.micro"', "var.size"))
+    for name in ("web-dev", "web-1.2"):
+        harness.write(f"web/{name}.pkrvars.hcl", 'size = "t3.nano"\n')
+    images = proposed(harness)
+    assert {name: image["var_files"] for name, image in images.items()} == {
+        "web-dev": ["web/web-dev.pkrvars.hcl"],
+        "web-1.2": ["web/web-1.2.pkrvars.hcl"],
+    }
+    assert harness.run("inputs").status == 0
+    assert "TODO" not in (harness.folder / "bakery.toml").read_text()
+
+
 def test_a_required_variable_is_a_todo_that_can_be_uncommented(harness: Harness) -> None:
     harness.write("base.pkr.hcl", 'variable "size" {}\n' + BASE.replace('"t3.micro"', "var.size"))
     assert "vars" not in proposed(harness)["base"]

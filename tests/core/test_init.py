@@ -34,9 +34,9 @@ NAMES = st.text('aB0/.-_ "\\\né\u2028\x7f', max_size=12)
         ([("jammy/agent.pkr.hcl", ""), ("focal/agent.pkr.hcl", ""), ("web/web.json", "")], ["jammy", "focal", "web"]),
         ([("tf/aws/web.json", ""), ("tf/web.json", "")], ["aws-web", "tf-web"]),
         ([("x/a.json", ""), ("x/a.pkr.hcl", "")], ["a", "a-2"]),
-        ([("all.pkr.hcl", "amazon-ebs.web"), ("all.pkr.hcl", "amazon-ebs.db")], ["web", "db"]),
+        ([("all.pkr.hcl", "web"), ("all.pkr.hcl", "db-22.04")], ["web", "db-22.04"]),
         (
-            [("agent.pkr.hcl", "amazon-ebs.arm64"), ("agent.pkr.hcl", "amazon-ebs.x86_64")],
+            [("agent.pkr.hcl", "arm64"), ("agent.pkr.hcl", "x86_64")],
             ["agent-arm64", "agent-x86_64"],
         ),
         ([("näme with/späces.pkr.hcl", "")], ["sp-ces"]),

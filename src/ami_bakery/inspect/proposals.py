@@ -41,7 +41,7 @@ def propose(tree: SourceTree, templates: TemplateReader, root_name: str, chosen:
         units = tuple(_chosen_unit(tree, path) for path in dict.fromkeys(chosen))
         found = replace(found, units=units, skipped=())
     read, unused = _read_all(tree, templates, found)
-    names = image_names([(_unit_name(each), each.only) for each in read], root_name)
+    names = image_names([(_unit_name(each), each.label) for each in read], root_name)
     parents = parents_of([_built(name, each, found) for name, each in zip(names, read, strict=True)])
     regions = [_region(each) for each in read]
     common = (regions[0],) if regions and regions[0] and len(set(regions)) == 1 else ()
@@ -104,7 +104,7 @@ def _read_all(
     unused = list(found.skipped)
     for unit in found.units:
         try:
-            read += UnitReader(tree, templates, unit, found).images()
+            read += tuple(UnitReader(tree, templates, unit, found).images())
         except NoImage as reason:
             unused.append(UnusedFile(path=unit.path, why=str(reason), is_broken=reason.is_broken))
     return tuple(read), tuple(sorted(unused, key=lambda item: item.path))

@@ -18,7 +18,7 @@ from ami_bakery.template.env_inputs import is_possible_secret
 from ami_bakery.template.facts import TemplateFacts, TemplateFormat, TemplateRequest
 from ami_bakery.template.hcl.file_names import variables_in
 from ami_bakery.template.source_tree import FileKind
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.init.packer_calls import PackerCall
@@ -33,13 +33,14 @@ _SET_BY_BAKERY = frozenset(("aws_region", "config_checksum"))
 _LIKE_A_SOURCE = re.compile(r"ami|base|image|source", re.IGNORECASE)
 _EXAMPLE = re.compile(r"example|sample|template|\bdist\b", re.IGNORECASE)
 _PLACE = re.compile(r"_(?:arn|dir|file|filename|folder|name|path|url)$", re.IGNORECASE)
-_MOST_TRIED, _MOST_LISTED = 8, 5
+_MOST_TRIED, _MOST_LISTED, _MOST_VARIANTS = 8, 5, 50
 
 
 class ReadImage(Frozen):
     """What the template says about one image.
 
     only      the builder's name, if the template has several builders
+    label     what distinguishes it from other images of the template: its builder, its var-file, or both
     variable  the variable that must receive the source AMI; empty if the template selects the AMI
     override  the variable that may receive it instead; empty if there is none
     """
@@ -49,6 +50,7 @@ class ReadImage(Frozen):
     builder: Builder
     facts: TemplateFacts
     only: str = ""
+    label: str = ""
     workdir: str = ""
     var_files: tuple[str, ...] = ()
     variable: str = ""
@@ -76,6 +78,7 @@ class UnitReader:
         self._folder = template_folder(tree, unit.path)
         self._workdir = self._folder
         self._var_files: tuple[str, ...] = ()
+        self._variants: tuple[str, ...] = ()
         self._notes: list[str] = [unit.why] if unit.why else []
         self._todos: list[Todo] = []
 
@@ -87,23 +90,27 @@ class UnitReader:
                 self._choose_var_files(facts)
                 self._drop_unreadable_var_files()
                 self._choose_workdir()
-                facts = self._read()
+            for variant in self._variants or ("",):
+                self._var_files = (variant,) if variant else self._var_files
+                yield from self._images_of(self._read(), _stem(variant))
         except BakeryError as error:
             raise NoImage(f"it cannot be read: {error.wrong}", is_broken=True) from None
+
+    def _images_of(self, facts: TemplateFacts, variant: str) -> Iterator[ReadImage]:
         producing = _producing(facts)
         if not producing:
             raise NoImage(_why_none(facts))
         names = dict.fromkeys(each.name for each in producing)
         count = len({each.name for each in facts.builders})
-        if count > 1:
-            self._notes.append(
-                f"the template has {count} builders, and an image is one AMI: `only` selects its builder"
-            )
+        several = f"the template has {count} builders, and an image is one AMI: `only` selects its builder"
         for name in names:
             if not is_toml_text(name):
                 raise NoImage("a builder's name is not valid Unicode", is_broken=True)
             builder = next(each for each in producing if each.name == name)
-            yield self._image(builder, facts, only=name if count > 1 else "")
+            image = self._image(builder, facts, only=name if count > 1 else "")
+            label = "-".join(filter(None, (variant, name.rpartition(".")[2] if len(names) > 1 or not variant else "")))
+            notes = (*image.notes, *((several,) if count > 1 else ()))
+            yield replace(image, label=label if variant or count > 1 else "", notes=notes)
 
     def _image(self, builder: Builder, facts: TemplateFacts, *, only: str) -> ReadImage:
         facts = self._read(only=only) if only else facts
@@ -194,20 +201,34 @@ class UnitReader:
         endings = (".json",) if facts.format is TemplateFormat.JSON else (".hcl", ".json")
         beside = [path for path in self._found.values_in(self._folder) if path.endswith(endings)]
         fitting = [path for path in beside if self._fits(path, declared)]
-        stem = re.sub(r"(\.pkr)?\.(hcl|json)$", "", posixpath.basename(self._unit.path))
-        own = [path for path in fitting if posixpath.basename(path).split(".")[0] == stem]
+        own = [path for path in fitting if _stem(path) == _stem(self._unit.path)]
         fitting = own or [path for path in fitting if not _EXAMPLE.search(posixpath.basename(path))]
         if len(fitting) == 1:
             self._var_files = (fitting[0],)
             self._notes.append(f"{posixpath.basename(fitting[0])} sets variables of this template")
+        elif self._are_variants(fitting, facts):
+            self._variants = tuple(fitting)
+            self._notes.append("each var-file of this template is an image")
         elif fitting:
             lines = tuple(_var_files_line([path]) for path in fitting)
             self._todos.append(Todo(text="Select a var-file, or define an image for each.", lines=lines))
 
+    def _are_variants(self, paths: Sequence[str], facts: TemplateFacts) -> bool:
+        """Whether each var-file is named after the template, and sets a variable that has no value otherwise."""
+        missing = {variable.name for variable in facts.variables if variable.missing}
+        stem = _stem(self._unit.path)
+        return 1 < len(paths) <= _MOST_VARIANTS and all(
+            re.match(rf"{re.escape(stem)}[._-]", posixpath.basename(path)) and missing & self._variables_of(path)
+            for path in paths
+        )
+
+    def _variables_of(self, path: str) -> set[str]:
+        return set(variables_in(self._tree.read(path), path))
+
     def _fits(self, path: str, declared: set[str]) -> bool:
         """Whether a var-file sets only variables that the template declares."""
         try:
-            names = variables_in(self._tree.read(path), path)
+            names = self._variables_of(path)
         except (BakeryError, RecursionError):
             return False
         return bool(names) and declared.issuperset(names)
@@ -225,6 +246,10 @@ class UnitReader:
             if any(each.name == builder.name and each.source_ami == PLACEHOLDER_AMI for each in builders):
                 return name
         return ""
+
+
+def _stem(path: str) -> str:
+    return re.sub(r"(\.pkr(vars)?)?\.(hcl|json)$", "", posixpath.basename(path))
 
 
 def _why_none(facts: TemplateFacts) -> str:

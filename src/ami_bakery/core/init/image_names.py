@@ -23,10 +23,10 @@ _FALLBACK = "image"
 def image_names(sources: Sequence[tuple[str, str]], root: str) -> tuple[str, ...]:
     """Returns a name for each image, in order.
 
-    sources  (path of the template, relative to the root; the builder's name if the template has several, else empty)
+    sources  (path of the template, relative to the root; what distinguishes images of one template, else empty)
     root     the name of the root folder, for templates in it
     """
-    parts = [_parts(path, builder, root) for path, builder in sources]
+    parts = [_parts(path, label, root) for path, label in sources]
     parts = _with_generic_folders(_without_repeated_stems(parts, sources), sources, root)
     depths = [1] * len(parts)
     for _ in range(max(map(len, parts), default=0)):
@@ -42,13 +42,13 @@ def image_names(sources: Sequence[tuple[str, str]], root: str) -> tuple[str, ...
     return _numbered([_joined(part, depth) for part, depth in zip(parts, depths, strict=True)])
 
 
-def _parts(path: str, builder: str, root: str) -> tuple[str, ...]:
+def _parts(path: str, label: str, root: str) -> tuple[str, ...]:
     """Returns candidates for parts of the name, the most specific first."""
     folders = [folder for folder in path.split("/") if folder not in (".", "")]
     stem = re.sub(r"(\.pkr)?\.(hcl|json)$", "", folders.pop()) if folders else ""
     outward = [_allowed(each) for each in (stem, *reversed(folders), root)]
     speaking = [each for each in outward if each and each.lower() not in _GENERIC]
-    own = _allowed(builder.rpartition(".")[2])
+    own = _allowed(label)
     if own.lower() in _ARCHITECTURES:
         speaking = [f"{name}-{own}" for name in speaking[:1]] + speaking[1:]
     elif own and own.lower() not in _GENERIC:
@@ -61,7 +61,7 @@ def _without_repeated_stems(
 ) -> list[tuple[str, ...]]:
     """Removes the file's name where other folders have the same, if each folder's own name is unique."""
     stems = Counter(part[0].lower() for part in parts)
-    above = [path.split("/")[-2] if "/" in path and not builder else "" for path, builder in sources]
+    above = [path.split("/")[-2] if "/" in path and not label else "" for path, label in sources]
     folders = Counter(folder.lower() for folder in above)
     kept = {
         part[0].lower()
