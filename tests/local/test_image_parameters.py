@@ -152,6 +152,21 @@ def test_starting_from_a_parameter_needs_permission_to_read_it(ssm: Any, ec2: An
     assert (code, "ssm:GetParameters on resource" in text) == ("UnauthorizedOperation", True)
 
 
+def test_starting_from_a_template_needs_permission_to_read_its_parameter(ssm: Any, ec2: Any, control: Control) -> None:
+    put(ssm, bake(ec2, "app"))
+    data = {"ImageId": f"resolve:ssm:{NAME}"}
+    ec2.create_launch_template(LaunchTemplateName="app", LaunchTemplateData=data)
+    call = {"LaunchTemplate": {"LaunchTemplateName": "app"}, "MinCount": 1, "MaxCount": 1}
+    control.enforce(policy(allow("ec2:*")))
+    try:
+        code, text = refusal(ec2.run_instances, **call)
+        control.enforce(policy(allow("ec2:*"), allow("ssm:GetParameters", f"arn:aws:ssm:*:*:parameter{NAME}")))
+        assert ec2.run_instances(**call)["Instances"]
+    finally:
+        control.enforce(None)
+    assert (code, f"parameter{NAME}" in text) == ("UnauthorizedOperation", True)
+
+
 def test_throttled_put_changes_nothing(ssm: Any, ec2: Any, control: Control) -> None:
     from ami_bakery.local import InjectedFault
 

@@ -190,6 +190,14 @@ def test_history_shows_each_version_with_labels_and_user(ssm: Any) -> None:
     assert history[0]["LastModifiedUser"] == "arn:aws:iam::111122223333:user/embedded"
 
 
+def test_history_names_the_role_session_that_put_a_version(ssm: Any, client: Client) -> None:
+    role = client("iam").create_role(RoleName="deploy", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    session = client("sts").assume_role(RoleArn=role, RoleSessionName="job-7")["Credentials"]
+    put(client("ssm", key=session["AccessKeyId"], secret=session["SecretAccessKey"]))
+    (version,) = ssm.get_parameter_history(Name=NAME)["Parameters"]
+    assert version["LastModifiedUser"] == "arn:aws:sts::111122223333:assumed-role/deploy/job-7"
+
+
 def test_history_has_pages(ssm: Any) -> None:
     for number in range(3):
         put(ssm, str(number), Overwrite=True, Type="String")
@@ -217,9 +225,9 @@ def test_invalid_labels_are_returned_and_not_attached(ssm: Any) -> None:
     answer = ssm.label_parameter_version(Name=NAME, Labels=wanted)
     assert answer["InvalidLabels"] == wanted[:4]
     assert ssm.get_parameter_history(Name=NAME)["Parameters"][0]["Labels"] == ["good.label-1_x"]
-    assert refusal(ssm.label_parameter_version, Name=NAME, ParameterVersion=2, Labels=["a"])[0] == (
-        "ParameterVersionNotFound"
-    )
+    for absent in (0, 2):
+        call = {"Name": NAME, "ParameterVersion": absent, "Labels": ["a"]}
+        assert refusal(ssm.label_parameter_version, **call)[0] == "ParameterVersionNotFound"
 
 
 def test_version_has_at_most_ten_labels(ssm: Any) -> None:

@@ -118,7 +118,7 @@ def calls(
     names       the names that policies use, by the values that requests may have: of key pairs by id, of AMIs by
                 ``resolve:ssm:NAME``
     """
-    arn = _Arns(region, account)
+    arn = RequestArns(region, account)
     if service == "ssm":
         yield from _ssm_calls(action, parameters, arn)
         return
@@ -168,7 +168,7 @@ def _reference_calls(name: str, value: str, region: str) -> Iterator[PolicyReque
         yield PolicyRequest(action=action, resources=("*",), region=region, via=_IMAGES_SERVICE)
 
 
-def _ssm_calls(action: str, parameters: Mapping[str, str], arn: _Arns) -> Iterator[PolicyRequest]:
+def _ssm_calls(action: str, parameters: Mapping[str, str], arn: RequestArns) -> Iterator[PolicyRequest]:
     """Yields the permissions of an SSM call. Actions on parameters need them on each parameter or path."""
     tags = _request_tags(parameters)
     if action in _ON_PARAMETERS:
@@ -198,7 +198,7 @@ def refusal_text(account: str, action: str, resource: str) -> str:
     )
 
 
-def _resources(action: str, parameters: Mapping[str, str], arn: _Arns, names: Mapping[str, str]) -> Iterator[str]:
+def _resources(action: str, parameters: Mapping[str, str], arn: RequestArns, names: Mapping[str, str]) -> Iterator[str]:
     for kind, *wanted in _RESOURCES[action]:
         named = [value for name, value in parameters.items() if _parameter(name) in wanted]
         if not named and (action, kind) not in _OPTIONAL:
@@ -220,7 +220,9 @@ def _type_of(resource: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Arns:
+class RequestArns:
+    """Makes the ARNs of resources that a call names."""
+
     region: str
     account: str
 

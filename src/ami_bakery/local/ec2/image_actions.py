@@ -16,6 +16,7 @@ from moto.ec2.utils import random_ami_id
 from ami_bakery.local.ec2 import local_images
 from ami_bakery.local.ec2.local_images import Device, LocalAmi
 from ami_bakery.local.ec2.paging import page
+from ami_bakery.local.iam_requests import RESOLVE, RequestArns, refusal_text
 from ami_bakery.local.local_settings import ACCOUNTS
 
 if TYPE_CHECKING:
@@ -81,7 +82,15 @@ class StrictResponse(EC2Response):
         return image
 
     def resolved_image_id(self, named: str) -> str:
-        """Returns the AMI id of `resolve:ssm:NAME`, or `named`. Raises if the parameter names no AMI."""
+        """Returns the AMI id of `resolve:ssm:NAME`, or `named`.
+
+        Raises if the parameter names no AMI, or if the caller may not read it.
+        """
+        if named.startswith(RESOLVE):
+            arn = RequestArns(self.region, self.current_account).parameter(named.removeprefix(RESOLVE))
+            if not self.may("ssm:GetParameters", arn):
+                text = refusal_text(self.current_account, "ssm:GetParameters", arn)
+                raise EC2ClientError("UnauthorizedOperation", text)
         image_id = self.state.resolve_image(named, self.current_account, self.region)
         if image_id is None:  # the code is a guess
             raise EC2ClientError("InvalidParameterValue", f"The parameter '{named}' does not resolve to an AMI")

@@ -211,7 +211,7 @@ class ParameterActions(CheckedResponse, SimpleSystemManagerResponse):
     def label_parameter_version(self) -> ActionResult:
         parameter = self._own_parameter()
         number = self._get_param("ParameterVersion")
-        version = parameter.version(int(number)) if number else parameter.latest
+        version = parameter.latest if number is None else parameter.version(int(number))
         labels = list(dict.fromkeys(self._get_param("Labels")))
         parameter.label(version.version, [label for label in labels if is_valid_label(label)])
         invalid = [label for label in labels if not is_valid_label(label)]
