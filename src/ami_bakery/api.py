@@ -218,15 +218,60 @@ class Bakery:
 
         Returns the images in the order of the file. Raises `BakeFailed` if an image failed.
         """
+        forced = frozenset(named(self._config, images) if force else ())
+        return self._bake(images, forced, frozenset(), jobs, fail_fast, wait, wait_timeout, builds=True)
+
+    def test(
+        self,
+        *images: str,
+        force: bool = False,
+        jobs: int = _JOBS,
+        fail_fast: bool = False,
+        wait: bool = True,
+        wait_timeout: timedelta | None = None,
+    ) -> tuple[BakedImage, ...]:
+        """Tests the AMIs of these images that have not passed the current test. Builds nothing.
+
+        force  also test AMIs that passed it
+
+        The other parameters, and the result, are those of `bake`. Images without a test are ignored. An image without
+        an AMI, or with an AMI that fails its test, has failed.
+        """
+        names = named(self._config, images)
+        with_test = [name for name in names if self._config.image(name).test is not None]
+        if not with_test:
+            return ()
+        retested = frozenset(with_test if force else ())
+        return self._bake(with_test, frozenset(), retested, jobs, fail_fast, wait, wait_timeout, builds=False)
+
+    def _bake(
+        self,
+        images: Sequence[str],
+        forced: frozenset[str],
+        retested: frozenset[str],
+        jobs: int,
+        fail_fast: bool,
+        wait: bool,
+        wait_timeout: timedelta | None,
+        *,
+        builds: bool,
+    ) -> tuple[BakedImage, ...]:
         from ami_bakery.bake import WaitPolicy, bake_all
 
         if jobs < 1:
             raise UsageError(f"baking with jobs={jobs}", "jobs must be at least 1", "The default is 4.")
         names = named(self._config, images)
-        forced = frozenset(names if force else ())
         with self._resolver(trusted=True, fetch_plugins=True) as resolver:
-            patience = WaitPolicy(waits=wait, timeout=wait_timeout)
-            done = bake_all(resolver, names, forced=forced, jobs=jobs, fail_fast=fail_fast, wait_policy=patience)
+            done = bake_all(
+                resolver,
+                names,
+                forced=forced,
+                jobs=jobs,
+                fail_fast=fail_fast,
+                wait_policy=WaitPolicy(waits=wait, timeout=wait_timeout),
+                builds=builds,
+                retested=retested,
+            )
             baked = {outcome.image: _baked(outcome) for outcome in done}
         errors = [image.error for image in baked.values() if image.error is not None]
         if errors:

@@ -83,13 +83,22 @@ class PackerError(BakeryError):
     """Packer is missing, too old, or failed: see its log.
 
     taken_by  the id of the existing AMI whose name Packer wanted to use; or empty
+    exited    whether Packer ran and exited with a failure
     """
 
     def __init__(
-        self, doing: str, wrong: str, todo: str, *, taken_by: str = "", marks: tuple[Annotation, ...] = ()
+        self,
+        doing: str,
+        wrong: str,
+        todo: str,
+        *,
+        taken_by: str = "",
+        exited: bool = False,
+        marks: tuple[Annotation, ...] = (),
     ) -> None:
         super().__init__(doing, wrong, todo, marks=marks)
         self.taken_by = taken_by
+        self.exited = exited
 
 
 class AwsError(BakeryError):
@@ -127,6 +136,14 @@ class InUseError(AwsError):
 
 class VerificationError(BakeryError):
     """The AMI that Packer reported failed verification; it was not tagged with the digest."""
+
+
+class FailedTestError(VerificationError):
+    """The AMI failed its test: fix the image or the test."""
+
+
+class NotBuiltError(BakeryError):
+    """The AMI does not exist, and building is disabled: bake the image."""
 
 
 class SkippedError(BakeryError):

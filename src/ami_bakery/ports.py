@@ -154,6 +154,9 @@ class Ec2(Protocol):
     def untag(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None:
         """Deletes tags; sets them to an empty value if the credentials may not delete them."""
 
+    def drop_empty_tags(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None:
+        """Deletes those of these tags whose value is empty. Does nothing if the credentials may not delete tags."""
+
     def permissions(self, region: str, resource: str) -> frozenset[str]:
         """Returns the accounts and ARNs that may use an AMI or a snapshot, and `all` if it is public."""
 
@@ -180,6 +183,9 @@ class TemporaryResources(Protocol):
         self, region: str, *, ids: Sequence[str] = (), key_pairs: Sequence[str] = (), amis: Sequence[str] = ()
     ) -> tuple[Resource, ...]:
         """Returns instances that are not terminated: by id, by key pair name, or by AMI."""
+
+    def source_amis(self, region: str, instances: Sequence[str]) -> Mapping[str, str]:
+        """Returns the AMI that each of these instances was started from, also of terminated ones that EC2 shows."""
 
     def security_groups(
         self, region: str, *, ids: Sequence[str] = (), names: Sequence[str] = ()
@@ -242,6 +248,7 @@ class BuildRequest(Frozen):
     withheld          values to mask in Packer's output before a build
     region            the region of the AMI, for templates that read it from the environment
     traced            called after the build, even a failed one, with what it opened; None: do not trace it
+    tested_ami        the AMI that this run tests; empty for a build
     """
 
     image: str
@@ -258,6 +265,7 @@ class BuildRequest(Frozen):
     arguments: tuple[str, ...] = ()
     debug: bool = False
     hcl2: bool = False
+    tested_ami: str = ""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     withheld: frozenset[str] = field(default=frozenset(), repr=False)
     traced: Callable[[Trace], None] | None = field(default=None, repr=False, compare=False)

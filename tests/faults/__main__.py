@@ -24,7 +24,7 @@ from pathlib import Path
 from ami_bakery.local import LocalAws, LocalSettings
 from tests.faults import kills, walk
 from tests.faults.recovery import Outcome
-from tests.faults.steps import Step, set_up, steps_of_a_bake
+from tests.faults.steps import Step, set_up, set_up_test, steps_of_a_bake, steps_of_a_test
 from tests.faults.tables import document
 from tests.harness import Harness
 
@@ -65,7 +65,7 @@ def _packer() -> str:
     return done.stdout.splitlines()[0]
 
 
-def _kitchen(local: LocalAws) -> Harness:
+def _harness(local: LocalAws) -> Harness:
     harness = Harness(Path(tempfile.mkdtemp(prefix="faults-")), local)
     set_up(harness)
     return harness
@@ -74,8 +74,10 @@ def _kitchen(local: LocalAws) -> Harness:
 def _plan(results: Path) -> None:
     """Runs once for all slices: two bakes may differ in the order of their calls."""
     with LocalAws(LocalSettings(pending_seconds=0)) as local:
-        harness = _kitchen(local)
+        harness = _harness(local)
         plan = {"steps": list(map(asdict, steps_of_a_bake(harness))), "lines": kills.lines_of_a_bake(harness)}
+        set_up_test(harness)
+        plan["test"] = list(map(asdict, steps_of_a_test(harness)))
     (results / "plan.json").write_text(json.dumps(plan))
 
 
@@ -86,6 +88,11 @@ def _experiments(results: Path) -> Iterator[Experiment]:
             yield (walk.TABLE, str(step), fault), partial(walk.walk, step=step, name=fault)
         for fault in kills.KILLS:
             yield (kills.TABLE, str(step), fault), partial(kills.kill_at_call, step=step, fault=fault)
+    for step in (Step(**step) for step in plan["test"]):
+        for fault in walk.FAULTS:
+            yield (walk.TABLE_OF_TEST, str(step), fault), partial(walk.walk, step=step, name=fault)
+        for fault in kills.KILLS:
+            yield (kills.TABLE_OF_TEST, str(step), fault), partial(kills.kill_at_call, step=step, fault=fault)
     for line in plan["lines"]:
         for target in kills.TARGETS:
             yield (kills.TABLE_OF_LINES, line, target), partial(kills.kill_at_line, line=line, target=target)
@@ -99,11 +106,12 @@ def _walk_slice(results: Path, number: int, count: int, only: str) -> None:
         if re.search(only, " / ".join(experiment[0])) and experiment[0] not in done
     ]
     with LocalAws(LocalSettings(pending_seconds=0)) as local, (results / f"{os.getpid()}.jsonl").open("a") as file:
-        harness = _kitchen(local)
+        harness, tested = _harness(local), _harness(local)
+        set_up_test(tested)
         for names, walked in todo[number::count]:
             began = time.monotonic()
             try:
-                outcome = walked(harness, local)
+                outcome = walked(tested if names[0] in (walk.TABLE_OF_TEST, kills.TABLE_OF_TEST) else harness, local)
             except Exception as error:
                 print(names, file=sys.stderr)
                 traceback.print_exception(error)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.local import FaultKind, InjectedFault
 from tests.faults.account import Remaining, recorded_values
-from tests.faults.recovery import Outcome, recover
+from tests.faults.recovery import Outcome, is_tested, recover
 from tests.processes import kill_everything_of, processes_with, wait_until
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.faults.steps import Step
     from tests.harness import Harness
 
-TABLE, TABLE_OF_LINES = "kills", "kills between Packer's steps"
+TABLE, TABLE_OF_LINES, TABLE_OF_TEST = "kills", "kills between Packer's steps", "kills in a test"
 _SECONDS = 4
 """How long a call is blocked, so that its run can be killed meanwhile."""
 MOMENTS = {
@@ -30,11 +30,11 @@ MOMENTS = {
 """Whether EC2 carries the call out."""
 
 
-def _process(_kitchen: Harness, process: subprocess.Popen[str]) -> None:
+def _process(_harness: Harness, process: subprocess.Popen[str]) -> None:
     os.kill(process.pid, signal.SIGKILL)
 
 
-def _group(_kitchen: Harness, process: subprocess.Popen[str]) -> None:
+def _group(_harness: Harness, process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGKILL)
 
 
@@ -60,7 +60,8 @@ def kill_at_call(harness: Harness, local: LocalAws, step: Step, fault: str) -> O
     process = _start(harness)
     while not (triggered_faults := harness.control.triggered()) and process.poll() is None:
         time.sleep(0.02)
-    return _kill_and_recover(harness, local, process, target, (TABLE, str(step), fault), reached=bool(triggered_faults))
+    table = TABLE_OF_TEST if is_tested(harness) else TABLE
+    return _kill_and_recover(harness, local, process, target, (table, str(step), fault), reached=bool(triggered_faults))
 
 
 def lines_of_a_bake(harness: Harness) -> tuple[str, ...]:

@@ -83,11 +83,16 @@ def recover(harness: Harness, local: LocalAws, explain: Callable[[Remaining], st
         problems += _not_removed(harness, local, unknown)
     known = describe(resource for resource in resources if resource not in unknown)
     return Recovery(
-        reported=summarize(run, harness.packer_runs - baked),
+        reported=summarize(run, harness.packer_runs - baked, tested=is_tested(harness)),
         remaining=", ".join(filter(None, [known, *_reasons(unknown)])),
         answer=answer,
         problems=tuple(problems),
     )
+
+
+def is_tested(harness: Harness) -> bool:
+    """Whether the image has a test."""
+    return (harness.folder / "tests").exists()
 
 
 def _reasons(unknown: Mapping[Remaining, str]) -> Iterator[str]:
@@ -117,11 +122,15 @@ def _not_removed(harness: Harness, local: LocalAws, unknown: Container[Remaining
         yield f"--clean ended with {status}, and left {describe(still)}: {terminal.seen[-800:]}"
 
 
-def summarize(run: Run, bakes: int) -> str:
-    """Returns ``reused``, ``baked``, ``failed: ...``; with the number of Packer runs if it is not the expected one."""
+def summarize(run: Run, bakes: int, *, tested: bool) -> str:
+    """Returns ``reused``, ``baked``, ``failed: ...``; with the number of Packer runs if it is not the expected one.
+
+    tested  whether the image has a test
+    """
     if run.status == 0:
         outcome = str(run.images[0]["outcome"])
-        return outcome if bakes == (outcome == "baked") else f"{outcome}, Packer ran {bakes} times"
+        expected = {"baked": 1 + tested, "tested": 1}.get(outcome, 0)
+        return outcome if bakes == expected else f"{outcome}, Packer ran {bakes} times"
     return f"failed: {error_line(run)}"
 
 

@@ -1,4 +1,4 @@
-"""The calls of a successful bake. Each may fail, or be the last one of its run."""
+"""The calls of a successful bake, and of its test. Each may fail, or be the last one of its run."""
 
 from __future__ import annotations
 
@@ -59,6 +59,25 @@ def set_up(harness: Harness) -> None:
     harness.write("ami/app.json", template)
     harness.write("ami/setup.sh", "echo set up\n")
     harness.environment |= {"AMI_BAKERY_LOCK_TTL_SECONDS": "8", "PACKER_NO_COLOR": "1"}
+
+
+def set_up_test(harness: Harness) -> None:
+    """Adds a test, which makes an AMI, as every test of Packer 1.6.6 does."""
+    set_up(harness)
+    template = json_template(max_retries=3, source_ami="{{user `source_ami`}}")
+    template["variables"] = {"source_ami": "", "aws_region": "", "size": "t3.micro"}
+    del template["builders"][0]["tags"], template["builders"][0]["source_ami_filter"]
+    harness.write("tests/app.json", template)
+    harness.write("bakery.toml", f'{_CONFIG}test = "tests/app.json"\n')
+
+
+def steps_of_a_test(harness: Harness) -> tuple[Step, ...]:
+    """Returns the calls of a bake from the start of its test to the digest."""
+    steps = steps_of_a_bake(harness)
+    starts = [step.place for step in steps if step.caller == "aws-sdk-go" and step.action == "DescribeRegions"]
+    copies = next(step.place for step in steps if step.action == "CopyImage")
+    assert len(starts) == 2, "Packer asks for the regions once in each run"
+    return tuple(step for step in steps if starts[1] <= step.place < copies)
 
 
 def steps_of_a_bake(harness: Harness) -> tuple[Step, ...]:

@@ -64,6 +64,12 @@ Bakery; its process group; or everything at once, as when a container or a machi
 Bakery, the watchdog, Packer and its plugins). The cell shows what the next run did, and in brackets
 what remained at the end.
 """
+_TEST = """\
+## Every call of a test
+
+The same for an image with a test, which makes an AMI: the calls from the start of the test to the
+digest.
+"""
 _LINES = """\
 ## Killed between Packer's steps
 
@@ -90,6 +96,9 @@ def document(outcomes: Sequence[Outcome], packer: str) -> str:
         "",
         _KILLS,
         _matrix("call", tables.get(kills.TABLE, ()), tuple(kills.KILLS), _kill_cell),
+        _TEST,
+        _matrix("call", tables.get(walk.TABLE_OF_TEST, ()), tuple(walk.FAULTS), _fault_cell),
+        _matrix("call", tables.get(kills.TABLE_OF_TEST, ()), tuple(kills.KILLS), _kill_cell),
         _LINES,
         _matrix("Packer", tables.get(kills.TABLE_OF_LINES, ()), tuple(kills.TARGETS), _kill_cell),
     ]

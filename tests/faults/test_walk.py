@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults import kills, walk
-from tests.faults.steps import CALLERS, Step, set_up, steps_of_a_bake
+from tests.faults.steps import CALLERS, Step, set_up, set_up_test, steps_of_a_bake, steps_of_a_test
 from tests.harness import Harness
 
 if TYPE_CHECKING:
@@ -36,6 +36,20 @@ KILLS = [
     (PACKER, "RunInstances", "machine, after"),
     (PACKER, "CreateImage", "group, before"),
     (BAKERY, "CopyImage", "machine, after"),
+]
+FAULTS_OF_A_TEST = [
+    (PACKER, "RunInstances", "response lost"),
+    (PACKER, "CreateImage", "denied"),
+    (PACKER, "TerminateInstances", "denied"),
+    (BAKERY, "DeregisterImage", "down"),
+    (BAKERY, "CreateTags", "credentials expire"),
+]
+KILLS_OF_A_TEST = [
+    (PACKER, "RunInstances", "machine, after"),
+    (PACKER, "CreateImage", "machine, after"),
+    (BAKERY, "DeregisterImage", "machine, before"),
+    (BAKERY, "CreateTags", "machine, before"),
+    (BAKERY, "CreateTags", "process, after"),
 ]
 LINES = [("Creating AMI", "machine"), ("Stopping the source instance...", "group")]
 
@@ -74,6 +88,33 @@ def test_run_after_a_kill_builds_the_one_ami_and_what_remains_is_known(
     prepared: Harness, local: LocalAws, steps: tuple[Step, ...], caller: str, action: str, kill: str
 ) -> None:
     check(kills.kill_at_call(prepared, local, last(steps, caller, action), kill))
+
+
+@pytest.fixture
+def prepared_test(harness: Harness) -> Harness:
+    set_up_test(harness)
+    return harness
+
+
+@pytest.fixture(scope="module")
+def steps_in_test(tmp_path_factory: pytest.TempPathFactory, _local: LocalAws) -> tuple[Step, ...]:
+    harness = Harness(tmp_path_factory.mktemp("steps"), _local)
+    set_up_test(harness)
+    return steps_of_a_test(harness)
+
+
+@pytest.mark.parametrize(("caller", "action", "fault"), FAULTS_OF_A_TEST)
+def test_failed_call_of_a_test_gives_no_wrong_ami_and_leaves_nothing_unknown(
+    prepared_test: Harness, local: LocalAws, steps_in_test: tuple[Step, ...], caller: str, action: str, fault: str
+) -> None:
+    check(walk.walk(prepared_test, local, last(steps_in_test, caller, action), fault))
+
+
+@pytest.mark.parametrize(("caller", "action", "kill"), KILLS_OF_A_TEST)
+def test_run_after_a_kill_in_a_test_finishes_the_ami_and_what_remains_is_known(
+    prepared_test: Harness, local: LocalAws, steps_in_test: tuple[Step, ...], caller: str, action: str, kill: str
+) -> None:
+    check(kills.kill_at_call(prepared_test, local, last(steps_in_test, caller, action), kill))
 
 
 @pytest.mark.parametrize(("line", "target"), LINES)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.local import FaultKind, InjectedFault
 from tests.faults.account import Remaining, finished, remaining
-from tests.faults.recovery import Outcome, recover, summarize
+from tests.faults.recovery import Outcome, is_tested, recover, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.faults.steps import Step
     from tests.harness import Harness, Run
 
-TABLE = "faults"
+TABLE, TABLE_OF_TEST = "faults", "faults of a test"
 FAULTS = {
     "throttled": InjectedFault(action="", code="RequestLimitExceeded"),
     "InternalError": InjectedFault(action="", code="InternalError"),
@@ -38,7 +38,8 @@ def walk(harness: Harness, local: LocalAws, step: Step, name: str) -> Outcome:
     first = harness.run("bake", "--json", timeout=900)
     triggered = harness.control.triggered()
     harness.control.clear_faults()
-    reported = summarize(first, harness.packer_runs - runs) if triggered else "not reached"
+    tested = is_tested(harness)
+    reported = summarize(first, harness.packer_runs - runs, tested=tested) if triggered else "not reached"
     problems = [*_problems(first), *_unreported(first, remaining(local))]
     between = finished(local)
     second = recover(harness, local, lambda resource: "reported only" if resource.is_named_in(first.stderr) else "")
@@ -48,7 +49,7 @@ def walk(harness: Harness, local: LocalAws, step: Step, name: str) -> Outcome:
     if first.status == 0 and {region: [ami] for region, ami in first.images[0]["amis"].items()} != between:
         problems.append(f"the first answer was {first.images[0]['amis']}, and finished were {between}")
     return Outcome(
-        table=TABLE,
+        table=TABLE_OF_TEST if tested else TABLE,
         step=str(step),
         fault=name,
         first=reported,

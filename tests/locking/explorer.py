@@ -31,6 +31,7 @@ from ami_bakery.core.lock.protocol_steps import (
     AbandonInherited,
     AcquireLock,
     AmisAbandoned,
+    AmiTested,
     Bake,
     Baked,
     BreakLock,
@@ -45,12 +46,14 @@ from ami_bakery.core.lock.protocol_steps import (
     LockSeen,
     LookUp,
     LookupResult,
+    MarkFailed,
     Pause,
     ProtocolEvent,
     ReadLock,
     RecordVerified,
     Release,
     RemoveAbandoned,
+    RunTest,
     Step,
     StepResult,
     WaitVisible,
@@ -70,6 +73,7 @@ class Rules:
 
     Other values than the defaults remove a part of the protocol.
 
+    marks_with_lock  whether the call that tags a failed AMI includes the lock
     fence   of the call that writes the digest. `complete`: it does nothing if the lock is gone; `partial`: it tags the
             AMI anyway; `none`: it does not include the lock
     """
@@ -81,6 +85,7 @@ class Rules:
     removes: bool = True
     settles_to_remove: bool = True
     tags_first: bool = True
+    marks_with_lock: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +94,11 @@ class Budget:
 
     late      requests without a response
     pauses    locks of live holders that are shown as expired
-    failures  failed steps: Packer's, a copy, a refusal of EC2
+    failures  failed steps: Packer's, a test, a copy, a refusal of EC2
     history   former states of the lock that may still be read; none of them is older than LAG in any case
+    tests     whether the image has a test
+    removes_failed  whether an AMI that fails its test is removed
+    untested  whether there is an AMI at the start: verified, and without the current test
     """
 
     runners: int = 2
@@ -99,6 +107,9 @@ class Budget:
     pauses: int = 1
     failures: int = 0
     history: int = 99
+    tests: bool = False
+    removes_failed: bool = False
+    untested: bool = False
 
 
 class Lock(NamedTuple):
@@ -119,9 +130,11 @@ class Lock(NamedTuple):
 
 
 class Ami(NamedTuple):
-    """Ticks since it got its digest, was abandoned, was removed: NEVER, or at most LAG + 1.
+    """Ticks since it got its digest, was abandoned, was removed, was kept: NEVER, or at most LAG + 1.
 
-    sound  its builder lived to verify it
+    sound   its builder lived to verify it
+    kept    tagged as one that lacks only the current test
+    passed  it passed its test
     """
 
     name: str
@@ -129,11 +142,27 @@ class Ami(NamedTuple):
     finished: int = NEVER
     abandoned: int = NEVER
     removed: int = NEVER
+    kept: int = NEVER
+    passed: bool = False
 
     def older(self) -> Ami:
         most = LAG + 1
-        ages = (_older(self.finished, most), _older(self.abandoned, most), _older(self.removed, most))
-        return Ami(self.name, self.sound, *ages)
+        return self._replace(
+            finished=_older(self.finished, most),
+            abandoned=_older(self.abandoned, most),
+            removed=_older(self.removed, most),
+            kept=_older(self.kept, most),
+        )
+
+    @property
+    def untouched(self) -> bool:
+        """Whether it is neither finished nor removed, nor about to be."""
+        return self.finished == self.abandoned == self.removed == NEVER
+
+    @property
+    def to_test(self) -> bool:
+        """Whether a look-up may return it as untested."""
+        return self.kept != NEVER and self.finished <= LAG and self.abandoned <= LAG and self.removed <= LAG
 
 
 class Cloud(NamedTuple):
@@ -145,6 +174,11 @@ class Cloud(NamedTuple):
 
     def find(self, name: str) -> Ami | None:
         return next((ami for ami in self.amis if ami.name == name), None)
+
+    @property
+    def shows_untested(self) -> bool:
+        """Whether an untested AMI is visible to everyone."""
+        return any(ami.kept > LAG and ami.untouched for ami in self.amis)
 
     def holds(self, lock: str | None) -> bool:
         return self.lock is not None and self.lock.name == lock
@@ -176,13 +210,14 @@ class Cloud(NamedTuple):
 
 
 class Runner(NamedTuple):
-    """`state` is a number. `held_for`: ticks since it knows that it has the lock. `ami_was_visible`: an AMI was visible
-    to everyone at that time.
+    """`state` is a number. `held_for`: ticks since it knows that it has the lock. `ami_was_visible`: a finished AMI was
+    visible to everyone at that time. `untested_was_visible`: an untested one.
     """
 
     state: int
     held_for: int = NEVER
     ami_was_visible: bool = False
+    untested_was_visible: bool = False
 
 
 class Request(NamedTuple):
@@ -253,17 +288,29 @@ class _Numbered(Generic[_Value]):
 
 _NAMES = tuple(f"{kind}-{number}" for kind in ("key", "ami") for number in range(16))
 _BITS = {name: 1 << place for place, name in enumerate(_NAMES)}
-_CHANGING = (AcquireLock, BreakLock, Release, RecordVerified, AbandonInherited, RemoveAbandoned, Discard, Finish)
-_FALLIBLE = (LookUp, Bake, CopyToRegions, WaitVisible, Finish, ReadLock)
+_CHANGING = (
+    AcquireLock,
+    BreakLock,
+    Release,
+    RecordVerified,
+    AbandonInherited,
+    RemoveAbandoned,
+    MarkFailed,
+    Discard,
+    Finish,
+)
+_FALLIBLE = (LookUp, Bake, RunTest, CopyToRegions, WaitVisible, Finish, ReadLock)
 
 
 class Steps:
     """The possible outcomes of each step of a runner in a cloud."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, budget: Budget) -> None:
         self._rules = rules
+        self._tests = budget.tests
+        self._removes_failed = budget.removes_failed
 
-    def outcomes(
+    def outcomes(  # noqa: C901 - one case a step
         self,
         cloud: Cloud,
         state: ProtocolState,
@@ -298,6 +345,9 @@ class Steps:
                 yield cloud, ProtocolEvent.REFUSED, False
             case Bake():
                 yield from self._baked(cloud, state.lock, pauses, free.ami)
+            case RunTest(lock, name):
+                yield _with_passed(cloud, name), AmiTested(passed=True), False
+                yield from _losses(cloud, lock, pauses)
 
     def _changed(
         self, cloud: Cloud, step: Step, held_for: int, own: int, free: str
@@ -324,12 +374,11 @@ class Steps:
         self, cloud: Cloud, lock: str | None, pauses: bool, free: str
     ) -> Iterator[tuple[Cloud, StepResult, bool]]:
         yield _with_new_ami(cloud, lock, Ami(free)), Baked(free), False
-        if not cloud.holds(lock):
-            yield cloud, ProtocolEvent.LOST, False
-        elif pauses:
-            yield cloud, ProtocolEvent.LOST, True
+        yield from _losses(cloud, lock, pauses)
 
-    def carried_out(self, cloud: Cloud, own: int, step: Step, free: str) -> Iterator[tuple[Cloud, StepResult]]:
+    def carried_out(  # noqa: C901 - one case a step
+        self, cloud: Cloud, own: int, step: Step, free: str
+    ) -> Iterator[tuple[Cloud, StepResult]]:
         """Yields the effects of a changing request in EC2."""
         match step:
             case AcquireLock() if cloud.lock is not None:
@@ -355,6 +404,8 @@ class Steps:
                 yield _removed(cloud, names), ProtocolEvent.DONE
             case Discard(name):
                 yield _removed(cloud, (name,)), ProtocolEvent.DONE
+            case MarkFailed(lock, name):
+                yield from self._marked(cloud, lock, name)
             case Finish(lock, name):
                 yield from self._finished(cloud, lock, name)
 
@@ -394,6 +445,18 @@ class Steps:
         if not cloud.holds(step.lock):
             yield cloud, ProtocolEvent.LOST
 
+    def _marked(self, cloud: Cloud, lock: str, name: str) -> Iterator[tuple[Cloud, StepResult]]:
+        ami = cloud.find(name)
+        if ami is None or ami.removed != NEVER:
+            yield cloud, ProtocolEvent.FAILED if cloud.holds(lock) else ProtocolEvent.LOST
+        elif cloud.may_hold(lock) or not self._rules.marks_with_lock:
+            if ami.finished != NEVER:
+                raise Violation(f"{name} is tagged as failed although it is finished")
+            marked = ami._replace(abandoned=0) if self._removes_failed else ami._replace(kept=max(ami.kept, 0))
+            yield cloud.with_ami(marked), AmisAbandoned((name,)) if self._removes_failed else ProtocolEvent.DONE
+        if not cloud.holds(lock):
+            yield cloud, ProtocolEvent.LOST
+
     def _finished(self, cloud: Cloud, lock: str | None, name: str) -> Iterator[tuple[Cloud, StepResult]]:
         ami = cloud.find(name)
         if ami is None or ami.removed != NEVER:
@@ -402,9 +465,9 @@ class Steps:
         if ami is None or ami.removed > LAG:
             return
         if cloud.may_hold(lock) or self._rules.fence == "none":
-            yield _tagged(cloud, lock, ami), ProtocolEvent.DONE
+            yield _tagged(cloud, lock, ami, tests=self._tests), ProtocolEvent.DONE
         if not cloud.holds(lock) and self._rules.fence == "partial":
-            yield _tagged(cloud, lock, ami), ProtocolEvent.LOST
+            yield _tagged(cloud, lock, ami, tests=self._tests), ProtocolEvent.LOST
         elif not cloud.holds(lock) and self._rules.fence == "complete":
             yield cloud, ProtocolEvent.LOST
 
@@ -415,7 +478,7 @@ class Explorer:
     def __init__(self, budget: Budget, rules: Rules | None = None) -> None:
         self._budget = budget
         self._rules = rules or Rules()
-        self._steps = Steps(self._rules)
+        self._steps = Steps(self._rules, budget)
         self._protocol_states: _Numbered[ProtocolState] = _Numbered()
         self._clouds: _Numbered[Cloud] = _Numbered()
         self._runners: _Numbered[Runner] = _Numbered()
@@ -431,9 +494,18 @@ class Explorer:
     def explore(self) -> Result:
         """Raises `Violation`, with the path to it."""
         budget = self._budget
-        runners = (self._runners.number(Runner(self._protocol_states.number(begin()))),) * budget.runners
+        first = self._protocol_states.number(begin(tests=budget.tests))
+        runners = (self._runners.number(Runner(first)),) * budget.runners
+        amis = (Ami(_NAMES[-1], kept=LAG + 1),) if budget.untested else ()
         start = World(
-            self._clouds.number(Cloud()), runners, (), 0, budget.crashes, budget.late, budget.pauses, budget.failures
+            self._clouds.number(Cloud(amis=amis)),
+            runners,
+            (),
+            0,
+            budget.crashes,
+            budget.late,
+            budget.pauses,
+            budget.failures,
         )
         self._seen[start] = None
         queue = deque([start])
@@ -510,6 +582,9 @@ class Explorer:
         if world.failures and isinstance(step, _FALLIBLE):
             failing = world._replace(failures=world.failures - 1)
             yield self._canonical(self._failed(failing, own, runner, ProtocolEvent.FAILED)), f"{own}: {step} fails"
+            if isinstance(step, RunTest):
+                failed = self._failed(failing, own, runner, AmiTested(passed=False))
+                yield self._canonical(failed), f"{own}: {step.ami} fails its test"
 
     def _protocol_state_of(self, runner: int) -> ProtocolState:
         return self._protocol_states.values[self._runners.values[runner].state]
@@ -554,15 +629,17 @@ class Explorer:
             ("advance", runner.state, result), lambda: self._protocol_states.number(self._advanced(before, result))
         )
         state = self._protocol_states.values[number]
-        held_for, ami_was_visible = (NEVER, False) if state.lock is None else (runner.held_for, runner.ami_was_visible)
+        after = runner._replace(state=number) if state.lock is not None else Runner(number)
         if state.lock is not None and state.lock != before.lock:
-            held_for, ami_was_visible = 0, any(ami.finished > LAG for ami in cloud.amis)
-        if isinstance(state.step, Bake) and ami_was_visible:
-            raise Violation(
-                f"a runner bakes although the AMI was visible to everyone when it acquired the lock\n{what}"
+            after = Runner(
+                number,
+                held_for=0,
+                ami_was_visible=any(ami.finished > LAG for ami in cloud.amis),
+                untested_was_visible=cloud.shows_untested,
             )
+        _check_needed(state.step, after, cloud, what)
         if not isinstance(state.step, End):
-            moved = self._runners.number(Runner(number, held_for, ami_was_visible))
+            moved = self._runners.number(after)
             return Move(self._cloud(cloud), moved, what, paused)
         ending, name = state.step.ending, state.step.ami
         if name is not None:
@@ -660,6 +737,8 @@ class Explorer:
                     return living
                 case BreakLock(lock) | Release(lock):
                     return there.holds(lock)
+                case MarkFailed(lock):
+                    return there.may_hold(lock) or not self._rules.marks_with_lock
                 case RecordVerified(lock) | AbandonInherited(lock) | Finish(lock):
                     return there.may_hold(lock) or self._rules.fence != "complete" or not self._rules.tags_first
                 case _:
@@ -669,7 +748,7 @@ class Explorer:
 
     def _without_forgotten(self, number: int, used: int) -> int:
         cloud = self._clouds.values[number]
-        amis = tuple(ami for ami in cloud.amis if ami.finished != NEVER or _BITS[ami.name] & used)
+        amis = tuple(ami for ami in cloud.amis if ami.finished != NEVER or ami.to_test or _BITS[ami.name] & used)
         return number if len(amis) == len(cloud.amis) else self._clouds.number(cloud._replace(amis=amis))
 
     def _without_gone(self, number: int, visible: int) -> int:
@@ -782,8 +861,36 @@ def _lookups(cloud: Cloud) -> Iterator[LookupResult]:
     finished = [ami for ami in cloud.amis if ami.finished != NEVER]
     for ami in finished:
         yield LookupResult(ami.name)
-    if all(ami.finished <= LAG for ami in finished):
+    if any(ami.finished > LAG for ami in finished):
+        return
+    to_test = [ami for ami in cloud.amis if ami.to_test]
+    for ami in to_test:
+        yield LookupResult(None, untested=ami.name)
+    if all(ami.kept <= LAG or not ami.untouched for ami in to_test):
         yield LookupResult(None)
+
+
+def _losses(cloud: Cloud, lock: str | None, pauses: bool) -> Iterator[tuple[Cloud, StepResult, bool]]:
+    if not cloud.holds(lock):
+        yield cloud, ProtocolEvent.LOST, False
+    elif pauses:
+        yield cloud, ProtocolEvent.LOST, True
+
+
+def _check_needed(step: Step, runner: Runner, cloud: Cloud, what: str) -> None:
+    """No runner works for an AMI that it can see."""
+    if isinstance(step, Bake | RunTest) and runner.ami_was_visible:
+        does = "bakes" if isinstance(step, Bake) else "tests"
+        raise Violation(f"a runner {does} although the AMI was visible to everyone when it acquired the lock\n{what}")
+    if isinstance(step, Bake) and runner.untested_was_visible and cloud.shows_untested:
+        raise Violation(
+            f"a runner bakes although an untested AMI was visible to everyone when it acquired the lock\n{what}"
+        )
+
+
+def _with_passed(cloud: Cloud, name: str) -> Cloud:
+    ami = cloud.find(name)
+    return cloud if ami is None else cloud.with_ami(ami._replace(passed=True))
 
 
 def _with_new_ami(cloud: Cloud, lock: str | None, ami: Ami) -> Cloud:
@@ -793,11 +900,13 @@ def _with_new_ami(cloud: Cloud, lock: str | None, ami: Ami) -> Cloud:
     return cloud.with_ami(ami).with_lock(cloud.lock._replace(unverified=ami.name))
 
 
-def _tagged(cloud: Cloud, lock: str | None, ami: Ami) -> Cloud:
+def _tagged(cloud: Cloud, lock: str | None, ami: Ami, *, tests: bool) -> Cloud:
     if ami.removed != NEVER:
         raise Violation(f"{ami.name} is finished after it was removed")
     if not ami.sound:
         raise Violation(f"{ami.name} is finished, but was never verified")
+    if tests and not ami.passed:
+        raise Violation(f"{ami.name} is finished, but passed no test")
     if any(other.finished != NEVER for other in cloud.amis if other.name != ami.name):
         raise Violation(f"{ami.name} is the second finished AMI")
     tagged = cloud.with_ami(ami if ami.finished != NEVER else ami._replace(finished=0))

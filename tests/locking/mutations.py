@@ -9,6 +9,7 @@ from ami_bakery.core.lock.protocol_steps import (
     AbandonInherited,
     AcquireLock,
     AmisAbandoned,
+    AmiTested,
     LockAcquired,
     LockNotVisible,
     LockSeen,
@@ -16,6 +17,7 @@ from ami_bakery.core.lock.protocol_steps import (
     LookupResult,
     Purpose,
     ReadLock,
+    RunTest,
     StepResult,
 )
 
@@ -47,6 +49,29 @@ def adopting_unverified(state: ProtocolState, result: StepResult) -> ProtocolSta
             result.lock, result.ours, result.expired, result.finished, InheritedAmis(min(result.inherited.unverified))
         )
     return advance(state, result)
+
+
+def without_test(state: ProtocolState, result: StepResult) -> ProtocolState:
+    """A verified AMI is finished without its test."""
+    after = advance(state, result)
+    return advance(after, AmiTested(passed=True)) if isinstance(after.step, RunTest) else after
+
+
+def ignoring_failures(state: ProtocolState, result: StepResult) -> ProtocolState:
+    """An AMI that fails its test is finished."""
+    return advance(state, AmiTested(passed=True) if isinstance(result, AmiTested) else result)
+
+
+def testing_without_settling(state: ProtocolState, result: StepResult) -> ProtocolState:
+    """An AMI that exists is tested although EC2 may not show yet that its test is finished."""
+    after = advance(state, result)
+    untested = isinstance(result, LookupResult) and result.untested is not None
+    return advance(after, result) if untested and after.step == LookUp(Purpose.BEFORE, True) else after
+
+
+def building_again(state: ProtocolState, result: StepResult) -> ProtocolState:
+    """An AMI that failed its test is built again."""
+    return advance(state, LookupResult() if isinstance(result, LookupResult) and result.untested else result)
 
 
 nothing_abandoned = AmisAbandoned(())

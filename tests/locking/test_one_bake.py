@@ -66,6 +66,21 @@ def test_sixteen_runners_run_packer_once_and_return_the_same_ami(app: Harness, e
         assert locks(ec2) == {}
 
 
+def test_sixteen_runners_build_once_and_test_once(app: Harness, ec2: EC2Client) -> None:
+    app.environment |= LONG
+    app.write("bakery.toml", f'{TOML}test = "tests/app.json"\n')
+    template = json_template(source_ami="{{user `source_ami`}}", ami_name="made-by-test-{{uuid}}", tags={})
+    template["variables"]["source_ami"] = ""
+    del template["builders"][0]["source_ami_filter"]
+    app.write("tests/app.json", template)
+    runs = all_at_once(app, 16)
+    assert {run.status for run in runs} == {0}, [run.stderr for run in runs if run.status]
+    (answer,) = {run.stdout for run in runs}
+    assert finished(ec2, app.run("digest").answer) == [answer]
+    assert app.packer_runs == 2
+    assert locks(ec2) == {}
+
+
 def test_drop_in_mode_bakes_once_too(drop_in: Harness) -> None:
     runs = all_at_once(drop_in, 3)
     assert {run.status for run in runs} == {0}, [run.stderr for run in runs]

@@ -2,7 +2,8 @@
 
 Whatever is late, lost, read too early or killed: a digest never has two finished AMIs, and never two answers; an answer
 is finished, was verified, and exists; a lock is deleted only by its holder, or by a runner that saw that lock expired;
-no runner bakes if the AMI was visible to everyone when it acquired the lock; and each runner comes to an end.
+no runner bakes or tests if the AMI was visible to everyone when it acquired the lock; and each runner comes to an end.
+With a test, an answer has passed it, and an AMI that lacks only the test is tested and not built again.
 `AMI_BAKERY_EXPLORE=all` explores larger models, which takes minutes.
 """
 
@@ -33,6 +34,15 @@ WIDTHS = {
     "two, one killed, one failure": Budget(crashes=1, late=0, pauses=0, failures=1),
     "three": Budget(runners=3, crashes=0, late=0, pauses=0),
     "three, one killed": Budget(runners=3, crashes=1, late=0, pauses=0, history=2),
+    "test: two, one killed, one paused": Budget(crashes=1, late=0, pauses=1, tests=True),
+    "test: two, one request late": Budget(crashes=0, late=1, pauses=0, tests=True),
+    "test: two, one killed, one failure": Budget(crashes=1, late=0, pauses=0, failures=1, tests=True),
+    "untested: two, one killed, one failure": Budget(
+        crashes=1, late=0, pauses=0, failures=1, tests=True, untested=True
+    ),
+    "removed: two, one failure, one request late": Budget(
+        crashes=0, late=1, pauses=0, failures=1, tests=True, removes_failed=True
+    ),
 }
 if os.environ.get("AMI_BAKERY_EXPLORE") == "all":
     WIDTHS |= {
@@ -41,6 +51,14 @@ if os.environ.get("AMI_BAKERY_EXPLORE") == "all":
         "two, two requests late": Budget(crashes=0, late=2, pauses=0),
         "three, one request late": Budget(runners=3, crashes=0, late=1, pauses=0, history=2),
         "three, one paused": Budget(runners=3, crashes=0, late=0, pauses=1, history=1),
+        "test: two, one paused, one failure": Budget(crashes=0, late=0, pauses=1, failures=1, tests=True),
+        "test: two, one killed, one request late": Budget(crashes=1, late=1, pauses=0, tests=True),
+        "untested: two, one paused, one failure": Budget(
+            crashes=0, late=0, pauses=1, failures=1, tests=True, untested=True
+        ),
+        "removed: two, one paused, one failure": Budget(
+            crashes=0, late=0, pauses=1, failures=1, tests=True, removes_failed=True
+        ),
     }
 
 
@@ -49,11 +67,14 @@ def test_every_digest_has_one_answer_and_no_runner_gets_stuck(width: str) -> Non
     budget = WIDTHS[width]
     result = Explorer(budget).explore()
     print(f"{width}: {result.states} states")
-    expected = {Ending.BAKED, Ending.REUSED} | ({Ending.ADOPTED} if budget.crashes else set())
+    expected = {Ending.REUSED, Ending.TESTED if budget.untested else Ending.BAKED}
+    expected |= {Ending.TESTED if budget.tests else Ending.ADOPTED} if budget.crashes else set()
+    expected |= {Ending.TEST_FAILED} if budget.tests and budget.failures else set()
     assert expected <= set(result.endings), "every ending was explored"
 
 
 SMALL = Budget(crashes=0, late=0, pauses=1)
+TESTED = Budget(crashes=0, late=0, pauses=0, failures=1, tests=True)
 BROKEN = {
     "no second look-up": (
         SMALL,
@@ -68,12 +89,25 @@ BROKEN = {
     "no fence, nothing removed": (SMALL, Rules(fence="none", removes=False), "is the second finished AMI"),
     "removed without settling": (SMALL, Rules(settles_to_remove=False), "is removed although it is finished"),
     "unverified AMIs adopted": (Budget(late=0), Rules(advance=mutations.adopting_unverified), "was never verified"),
+    "no test": (TESTED, Rules(advance=mutations.without_test), "is finished, but passed no test"),
+    "failure ignored": (TESTED, Rules(advance=mutations.ignoring_failures), "is finished, but passed no test"),
+    "failed AMI built again": (TESTED, Rules(advance=mutations.building_again), "although an untested AMI was visible"),
+    "tested without settling": (
+        Budget(crashes=0, late=0, pauses=0, failures=1, tests=True, untested=True),
+        Rules(advance=mutations.testing_without_settling),
+        "is tagged as failed although it is finished",
+    ),
 }
 if os.environ.get("AMI_BAKERY_EXPLORE") == "all":
     BROKEN["abandoned without a tag"] = (
         Budget(history=1),
         Rules(tags_first=False),
         "is removed although it is finished",
+    )
+    BROKEN["marked without the lock"] = (
+        Budget(crashes=0, late=1, pauses=1, failures=1, tests=True, untested=True),
+        Rules(marks_with_lock=False),
+        "is tagged as failed although it is finished",
     )
 
 

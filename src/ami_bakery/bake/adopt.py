@@ -42,7 +42,8 @@ def adoptable(baker: Baker, recorded: str) -> dict[str, Ami]:
         region: ami for region, ami_id in ids.items() for ami in ports.ec2.find_own(region, [ami_id]) if ami.available
     }
     found = amis.get(home)
-    if found is None or ABANDONED_TAG in found.tags or found.verified or _is_too_old(found, baker):
+    finished = found is not None and found.verified and found.tags.get(DIGEST_TAG)
+    if found is None or ABANDONED_TAG in found.tags or finished or _is_too_old(found, baker):
         return {}
     digest, expected = baker.definition.digest, {base for _, base in baker.definition.base}
     if digest is None or found.tags.get(DIGEST_TAG, digest.hex) != digest.hex:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ami_bakery.bake.ami_tagger import AmiTagger
 from ami_bakery.bake.baker import Baker
 from ami_bakery.bake.waiters import AmiWaiter
 from ami_bakery.core.lock.lock import lock_timing
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from ami_bakery.bake.build_slots import BuildSlot, WaitPolicy
     from ami_bakery.bake.held_lock import HeldLock
+    from ami_bakery.bake.test_steps import FailedTest
     from ami_bakery.core.definition.stamp import Stamps
     from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.lock.lock import SeenLock
@@ -35,6 +37,8 @@ class BakeState:
     abandoned   AMIs of other runs that this bake removes
     reported    whether the error already names `amis`
     publishing  whether the AMI is finished, so that only copies or its visibility are missing
+    retested    whether an AMI is tested although it passed the current test
+    failed_test the failure of the last test, if any
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class BakeState:
         known: Mapping[str, Ami | None],
         slot: BuildSlot,
         wait_policy: WaitPolicy,
+        retested: bool = False,
     ) -> None:
         assert planned.plan.digest is not None
         self.resolver = resolver
@@ -70,6 +75,9 @@ class BakeState:
         self.copies: Copies | None = None
         self.reported = False
         self.publishing = False
+        self.retested = retested
+        self.tagger: AmiTagger | None = None
+        self.failed_test: FailedTest | None = None
 
     def settling_seconds(self) -> float:
         """Returns the seconds until the settling time of our lock ends; 0 or less if it has ended."""
@@ -81,13 +89,16 @@ class BakeState:
 
     def new_baker(self) -> Baker:
         """Returns a baker for the current plan. It records its resources on our lock."""
-
-        def record(records: Mapping[str, str]) -> None:
-            if self.held is not None:
-                self.held.record(records)
-
-        self.baker = Baker(self.resolver, self.planned, self.waiter, run=self.run, record=record, stamps=self.stamps)
+        self.baker = Baker(
+            self.resolver, self.planned, self.waiter, run=self.run, record=self.record, stamps=self.stamps
+        )
+        self.tagger = AmiTagger(self.baker)
         return self.baker
+
+    def record(self, records: Mapping[str, str]) -> None:
+        """Records resources on our lock."""
+        if self.held is not None:
+            self.held.record(records)
 
     def report_plan(self) -> None:
         """Reports the action and its reasons."""

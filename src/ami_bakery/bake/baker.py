@@ -1,36 +1,32 @@
-"""Builds one image with Packer, and verifies and tags its AMIs.
+"""Builds one image with Packer, and verifies its AMIs.
 
-The order matters: an AMI gets the digest last, after Packer has finished, EC2 shows the AMI, and a second hashing has
-found the inputs unchanged. One call tags both the AMI and the lock, so the digest is not written if another runner has
-taken over the lock. After an earlier failure the AMI has no digest, and the error names it.
+An AMI is verified after Packer has finished, EC2 shows the AMI, and a second hashing has found the inputs unchanged.
+After an earlier failure the AMI has no digest, and the error names it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from ami_bakery.bake.build_audit import BuildAudit
-from ami_bakery.bake.resource_tagger import ResourceTagger
-from ami_bakery.cleanup.post_build import PostBuildCleanup
+from ami_bakery.bake.packer_run import PackerRun
 from ami_bakery.core.check.finding import built_elsewhere
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.definition.stamp import replaced
-from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, Ami, finished_tags, regions_tag, snapshot_tags
+from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, Ami
 from ami_bakery.core.ec2.run import RUN_TAG
-from ami_bakery.core.plan.desired_state import DesiredState
 from ami_bakery.define.accounts import account_findings, check_account
 from ami_bakery.errors import AwsError, BakeryError, PackerError, TemplateError, VerificationError
 from ami_bakery.plan.build_request import build_request
 from ami_bakery.plan.changes import commit_of
 from ami_bakery.plan.planner import check_build_can_succeed, missing_base_error
-from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.bake.waiters import AmiWaiter
     from ami_bakery.core.definition.stamp import Stamps
     from ami_bakery.core.packer.arguments import PackerArguments
-    from ami_bakery.core.packer.build_progress import CreatedResource, Tolerated
+    from ami_bakery.core.packer.build_progress import Tolerated
     from ami_bakery.core.packer.machine_output import Artifact, Built
     from ami_bakery.define.resolver import ImageDefinition, Resolver
     from ami_bakery.plan.planner import Planned
@@ -95,34 +91,18 @@ class Baker:
         return amis
 
     def _run_packer(self, facts: TemplateFacts) -> Built:
-        def region_of(builder: str) -> str:
-            return facts.region_of(builder) or self.planned.plan.regions[0]
-
-        request = self.audit.traced(build_request(self.resolver, self.planned, facts))
-        try:
-            with ResourceTagger(self.ports, self.image.name, self.run, region_of, self.record) as tagger:
-                built = self.ports.packer.build(request, self.ports.reporter, tagger.created)
-        except PackerError as error:
-            self.waiter.step("checking for leftover resources")
-            self._cleanup(facts, tagger.resources, region_of).clean_up_failed()
-            raise self._describe_name_conflict(error) from error
-        self._cleanup(facts, tagger.resources, region_of).clean_up_succeeded()
-        return built
-
-    def _cleanup(
-        self, facts: TemplateFacts, created: Sequence[CreatedResource], region_of: Callable[[str], str]
-    ) -> PostBuildCleanup:
-        copies = [region for builder in facts.builders for region in builder.ami_regions]
-        return PostBuildCleanup(
+        run = PackerRun(
             ports=self.ports,
-            image=self.image.name,
             run=self.run,
-            created=created,
-            region_of=region_of,
-            regions=copies,
+            record=self.record,
+            facts=facts,
+            home=self.planned.plan.regions[0],
             keep_reason=_keep_reason(self.resolver.arguments),
-            interrupted=self.ports.packer.interrupted(),
         )
+        try:
+            return run.carry_out(self.audit.traced(build_request(self.resolver, self.planned, facts)), [])
+        except PackerError as error:
+            raise self._describe_name_conflict(error) from error
 
     def _describe_name_conflict(self, error: PackerError) -> PackerError:
         """Adds a description of the AMI that has the name. Packer reports only its id."""
@@ -343,79 +323,6 @@ class Baker:
     def _display_path(self, path: str) -> str:
         root = self.resolver.config.root
         return path.removeprefix(root.rstrip("/") + "/") if path != root else "."
-
-    def finish(
-        self, amis: Mapping[str, Ami], tag: Callable[[Sequence[str], Mapping[str, str]], bool] | None
-    ) -> dict[str, Ami] | None:
-        """Writes the digest on the AMI of the home region. After that, missing regions need only copies.
-
-        Returns None if the lock is lost.
-
-        tag  tags the AMI and the lock in one call; returns False, and writes nothing, if the lock is lost
-        """
-        self.waiter.step("tagging the AMI")
-        home = amis[self.planned.plan.regions[0]]
-        finished, others = self._finished_tags(home, home), DesiredState.of(self.image).ami_tags
-        if self.image.scheme is Scheme.SHA256:
-            others = {**others, **regions_tag(region for region in amis if region != home.region)}
-        try:
-            if others:
-                # In a separate call: a call that includes the lock tags it, too, and it has no room for so many tags.
-                self.ports.ec2.tag(home.region, [home.id], others)
-            self._tag_snapshots(home, {**others, **finished})
-            if finished and tag is None:
-                self.ports.ec2.tag(home.region, [home.id], finished)
-            elif finished and tag is not None and not tag([home.id], finished):
-                return None
-        except AwsError as error:
-            raise self._untagged_error(error, amis.values(), kept=tag is not None) from error
-        return {**amis, home.region: replace(home, tags={**home.tags, **others, **finished})}
-
-    def finish_others(self, amis: Mapping[str, Ami]) -> dict[str, Ami]:
-        """Tags the AMIs that Packer itself created in other regions."""
-        home = amis[self.planned.plan.regions[0]]
-        tagged = {home.region: home}
-        for region, ami in amis.items():
-            if region == home.region:
-                continue
-            tags = {**DesiredState.of(self.image).ami_tags, **self._finished_tags(ami, home)}
-            try:
-                self._tag_snapshots(ami, tags)
-                if tags:
-                    self.ports.ec2.tag(region, [ami.id], tags)
-            except AwsError as error:
-                raise self._untagged_error(error, [one for one in amis.values() if one.region not in tagged]) from error
-            tagged[region] = replace(ami, tags={**ami.tags, **tags})
-        return tagged
-
-    def _tag_snapshots(self, ami: Ami, ami_tags: Mapping[str, str]) -> None:
-        """Tags the snapshots. Call it before the AMI gets the digest: no later run tags snapshots of a finished AMI."""
-        tags = snapshot_tags(ami_tags, dict(self.image.tags))
-        if ami.snapshots and tags:
-            self.ports.ec2.tag(ami.region, ami.snapshots, tags)
-
-    def _untagged_error(self, error: AwsError, left: Iterable[Ami], *, kept: bool = False) -> AwsError:
-        listed = ", ".join(f"{ami.id} of {ami.region}" for ami in left)
-        later = ": the next run adopts it" if kept else ""
-        todo = f"{error.todo} {listed} remains, verified but without the digest{later}."
-        return error.revised(todo=todo)
-
-    def _finished_tags(self, ami: Ami, home: Ami) -> dict[str, str]:
-        digest = self.definition.digest
-        assert digest is not None
-        if self.commit is None:
-            self.commit = commit_of(self.resolver, self.definition)
-        bases = sorted({base for _, base in self.definition.base})
-        return finished_tags(
-            image=self.image.name,
-            digest=digest,
-            components=self.definition.components,
-            base=home.source if home.source in bases else " ".join(bases),
-            commit=self.commit,
-            origin=home.id,
-            run=ami.tags.get(RUN_TAG, self.run),
-            template_wrote_digest=ami.tags.get(DIGEST_TAG) == digest.hex,
-        )
 
     def _reject(self, ids: Mapping[str, str] | Mapping[str, list[str]], doing: str, wrong: str, todo: str) -> NoReturn:
         """Removes the digest tag, which Packer may have written, and raises an error that names the AMIs."""

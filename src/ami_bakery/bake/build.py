@@ -22,7 +22,7 @@ from ami_bakery.core.lock.protocol_steps import (
 )
 from ami_bakery.core.plan.plan import Action, Reason
 from ami_bakery.errors import BakeryError, SourceError
-from ami_bakery.plan.planner import refresh, replan
+from ami_bakery.plan.planner import plan_retest, refresh, replan
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
@@ -90,7 +90,23 @@ class BuildSteps:
         state.planned = replan(state.resolver, state.planned, forced=state.forced, known=state.known)
         if state.planned.plan.digest != state.digest or state.planned.plan.regions[0] != state.home:
             return ProtocolEvent.CHANGED
-        return _lookup_result(state.planned)
+        return self._lookup_result()
+
+    def _lookup_result(self) -> LookupResult:
+        """Returns the AMI that the plan found. An AMI that must be tested is untested."""
+        state = self._state
+        if state.retested:
+            state.planned = plan_retest(state.planned)
+        plan = state.planned.plan
+        untested = plan.source if plan.action is Action.TEST else None
+        if untested is not None and untested.region == state.home:
+            state.new_baker()
+            state.amis = {**plan.amis, state.home: untested}
+            return LookupResult(untested=format_amis([untested], state.home))
+        if not _has_ami(state.planned):
+            return LookupResult()
+        assert plan.source is not None
+        return LookupResult(plan.source.id, complete=plan.action is Action.REUSE)
 
     def _read_stamps(self) -> Stamps | None:
         state = self._state
@@ -110,7 +126,7 @@ class BuildSteps:
             again = refresh(state.resolver, state.planned)
             if _has_ami(again):
                 state.planned = again
-                return _lookup_result(again)
+                return self._lookup_result()
             if seconds <= 0:
                 return LookupResult()
             self._ports.clock.sleep(min(seconds, state.timing.poll_seconds))
@@ -188,10 +204,3 @@ class BuildSteps:
 
 def _has_ami(planned: Planned) -> bool:
     return planned.plan.action in (Action.REUSE, Action.COPY)
-
-
-def _lookup_result(planned: Planned) -> LookupResult:
-    if not _has_ami(planned):
-        return LookupResult()
-    assert planned.plan.source is not None
-    return LookupResult(planned.plan.source.id, complete=planned.plan.action is Action.REUSE)

@@ -9,6 +9,7 @@ from ami_bakery.bake.bake_state import BakeState
 from ami_bakery.bake.build import BuildSteps
 from ami_bakery.bake.hidden_lock import foreign_key_pair
 from ami_bakery.bake.publish import PublishSteps
+from ami_bakery.bake.test_steps import TestSteps
 from ami_bakery.bake.waiters import BUSY_TODO
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.lock.lock import lock_name
@@ -25,16 +26,18 @@ from ami_bakery.core.lock.protocol_steps import (
     Ending,
     Finish,
     LookUp,
+    MarkFailed,
     Pause,
     ProtocolEvent,
     ReadLock,
     RecordVerified,
     Release,
     RemoveAbandoned,
+    RunTest,
     WaitVisible,
 )
 from ami_bakery.core.plan.outcome import Copies, Result
-from ami_bakery.errors import AwsError, BakeryError, BusyError, DeniedError, UnansweredError
+from ami_bakery.errors import AwsError, BakeryError, BusyError, DeniedError, NotBuiltError, UnansweredError
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
 
 _PERMISSION_MATTERS = (AcquireLock, ReadLock, BreakLock, RemoveAbandoned, Discard)
 """Steps whose result is DENIED, not FAILED, if a permission is missing."""
-_MAY_HAVE_HAPPENED = (AcquireLock, BreakLock, RemoveAbandoned, RecordVerified, Finish, Discard)
+_MAY_HAVE_HAPPENED = (AcquireLock, BreakLock, RemoveAbandoned, RecordVerified, MarkFailed, Finish, Discard)
 """Steps whose result is UNANSWERED, not FAILED, without a response: EC2 may have carried out the request."""
 
 
@@ -62,7 +65,10 @@ class BakeResult(Frozen):
 
 
 class LockedBake:
-    """Carries out one image's plan to bake or copy. The parameters are those of `BakeState`."""
+    """Carries out one image's plan to bake, copy or test.
+
+    builds  whether to build if there is no AMI; the other parameters are those of `BakeState`
+    """
 
     def __init__(
         self,
@@ -73,10 +79,16 @@ class LockedBake:
         known: Mapping[str, Ami | None],
         slot: BuildSlot,
         wait_policy: WaitPolicy,
+        retested: bool = False,
+        builds: bool = True,
     ) -> None:
-        self._state = BakeState(resolver, planned, forced=forced, known=known, slot=slot, wait_policy=wait_policy)
+        self._state = BakeState(
+            resolver, planned, forced=forced, known=known, slot=slot, wait_policy=wait_policy, retested=retested
+        )
+        self._builds = builds
         self._lock = LockSteps(self._state)
         self._build = BuildSteps(self._state)
+        self._test = TestSteps(self._state)
         self._publish = PublishSteps(self._state)
         self._error: BakeryError | None = None
 
@@ -93,6 +105,8 @@ class LockedBake:
         state = self._state
         protocol = begin(
             forced=state.image in state.forced,
+            tests=state.planned.definition.test is not None,
+            builds=self._builds,
             required=state.digest.scheme is Scheme.SHA256,
             waits=state.wait_policy.waits,
         )
@@ -124,6 +138,8 @@ class LockedBake:
                 return self._lock.carry_out(step, protocol.past_locks)
             case LookUp() | CheckInherited() | AbandonInherited() | RemoveAbandoned() | Bake():
                 return self._build.carry_out(step)
+            case RunTest() | MarkFailed():
+                return self._test.carry_out(step)
             case RecordVerified() | Finish() | Discard() | CopyToRegions() | WaitVisible():
                 return self._publish.carry_out(step)
             case End():
@@ -159,10 +175,17 @@ class LockedBake:
             case Ending.FAILED:
                 assert self._error is not None
                 raise self._with_remaining_amis(self._error)
+            case Ending.TEST_FAILED:
+                assert state.failed_test is not None
+                raise state.failed_test.error
+            case Ending.NOT_BUILT:
+                raise not_built(state.image)
             case Ending.BAKED:
                 return self._success(Result.BAKED)
             case Ending.COPIED:
                 return self._success(Result.COPIED)
+            case Ending.TESTED:
+                return self._success(Result.TESTED)
             case Ending.REUSED | Ending.ADOPTED:
                 return self._success(Result.REUSED)
             case _:
@@ -179,3 +202,11 @@ class LockedBake:
         if amis and not self._state.reported:
             error.todo += f" {', '.join(amis)} remains, without the digest."
         return error
+
+
+def not_built(image: str) -> NotBuiltError:
+    return NotBuiltError(
+        f"testing image {image}",
+        "it has no AMI of its current definition",
+        f"Build it: `ami-bakery bake {image}` also tests it.",
+    )

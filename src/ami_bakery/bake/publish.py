@@ -56,10 +56,10 @@ class PublishSteps:
 
     def _finish(self, step: Finish) -> StepResult:
         state = self._state
-        assert state.baker is not None
+        assert state.tagger is not None
         tag = state.held.tag if state.held is not None and step.lock is not None else None
         try:
-            finished = state.baker.finish(state.amis, tag)
+            finished = state.tagger.finish(state.amis, tag)
         except AwsError:
             state.reported = True
             raise
@@ -76,6 +76,8 @@ class PublishSteps:
 
     def _discard(self) -> StepResult:
         why = "because another runner had finished one first"
+        if self._state.failed_test is not None:
+            why = "which failed its test"
         remove_amis(self._ports, self._state.image, self._state.amis.values(), why)
         return ProtocolEvent.DONE
 
@@ -85,9 +87,9 @@ class PublishSteps:
             state.report_plan()
             state.copies = copy_to_regions(state.resolver, state.planned, state.waiter, plan.amis, plan.source)
             return ProtocolEvent.DONE
-        assert state.baker is not None
+        assert state.tagger is not None
         try:
-            amis = state.baker.finish_others(state.amis)
+            amis = state.tagger.finish_others(state.amis)
         except AwsError:
             state.reported = True
             raise

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ami_bakery.bake.adopt import remove_amis
 from ami_bakery.core.concurrency import run_all
-from ami_bakery.core.ec2.ami import Ami, AmiState, copied_tags, newest, snapshot_tags
+from ami_bakery.core.ec2.ami import TEST_FAILED_TAG, Ami, AmiState, copied_tags, newest, snapshot_tags
 from ami_bakery.core.plan.desired_state import DesiredState
 from ami_bakery.core.plan.outcome import Copies
 from ami_bakery.core.text.table import clock_time
@@ -163,10 +164,15 @@ class Regions:
     def _complete_tags(self, source: Ami, copy: Ami) -> Ami:
         """Adds missing tags. A new copy is created with all tags; a copy that another run started may lack some."""
         tags = self._tags(source, copy.region)
+        if copy.test_failed:
+            tags[TEST_FAILED_TAG] = ""
         if any(copy.tags.get(name) != value for name, value in tags.items()):
             if copy.snapshots:
                 self.ports.ec2.tag(copy.region, copy.snapshots, snapshot_tags(tags, dict(self._desired_state.tags)))
             self.ports.ec2.tag(copy.region, [copy.id], tags)
+        if copy.test_failed:
+            with suppress(AwsError):  # an empty tag does not count
+                self.ports.ec2.drop_empty_tags(copy.region, [copy.id], [TEST_FAILED_TAG])
         return replace(copy, tags={**copy.tags, **tags})
 
     def _tags(self, source: Ami, region: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from ami_bakery.core.plan.outcome import Copies, Outcome, Result
 from ami_bakery.core.plan.plan import Action, ImagePlan
 from ami_bakery.core.plan.schedule import Schedule
 from ami_bakery.errors import AwsError, BakeryError, BusyError, SkippedError, SourceError, Stopped
-from ami_bakery.plan.planner import Planned, make_plans, warn_of_unseen
+from ami_bakery.plan.planner import Planned, make_plans, plan_retest, warn_of_unseen
 from ami_bakery.plan.sharing import stale_shares
 from ami_bakery.values import Frozen, replace
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _MAX_THREADS = 256
 _MAX_DIGEST_CHANGES = 5
-_WORK = frozenset({Action.BAKE, Action.COPY, Action.PENDING})
+_WORK = frozenset({Action.BAKE, Action.COPY, Action.TEST, Action.PENDING})
 
 
 def bake_all(
@@ -41,6 +41,8 @@ def bake_all(
     jobs: int,
     fail_fast: bool = False,
     wait_policy: WaitPolicy | None = None,
+    builds: bool = True,
+    retested: frozenset[str] = frozenset(),
 ) -> Generator[Outcome]:
     """Bakes the images and their parents. Yields the outcome of each image as it ends.
 
@@ -51,12 +53,14 @@ def bake_all(
 
     jobs         number of concurrent builds; images that wait for another runner do not count
     wait_policy  what to do while another runner bakes; None waits without a limit
+    builds       whether to build missing AMIs; without, an image that needs a build fails
+    retested     the images whose AMIs are tested even if they passed the current test
     """
     failures: dict[str, BakeryError] = {}
     plans = make_plans(resolver, names, forced=forced, failures=failures)
     warn_of_unseen(resolver, plans)
     if failures or any(map(_is_validated_early, plans)):
-        from ami_bakery.bake.early_checks import fail_early
+        from ami_bakery.plan.early_checks import fail_early
 
         failures |= fail_early(resolver, names, plans, failures)
     schedule = Schedule({name: parent_of(resolver.config, name) for name in with_parents(resolver.config, names)})
@@ -69,6 +73,8 @@ def bake_all(
         fail_fast=fail_fast,
         slots=BuildSlots(jobs),
         wait_policy=wait_policy or WaitPolicy(),
+        builds=builds,
+        retested=retested,
     )
     if run.needs_no_threads:
         yield from run.run_here(schedule)
@@ -108,16 +114,22 @@ class _Run:
         fail_fast: bool,
         slots: BuildSlots,
         wait_policy: WaitPolicy,
+        builds: bool,
+        retested: frozenset[str],
     ) -> None:
         """unplanned  the errors of images that could not be planned"""
         self.resolver = resolver
-        self.first = {planned.plan.image: planned for planned in plans}
+        self.first = {
+            planned.plan.image: plan_retest(planned) if planned.plan.image in retested else planned for planned in plans
+        }
         self.unplanned = dict(unplanned)
         self.stale_shares = stale_shares
         self.forced = forced
         self.fail_fast = fail_fast
         self.slots = slots
         self.wait_policy = wait_policy
+        self.builds = builds
+        self.retested = retested
         self.known: dict[str, Ami | None] = {}
         self.failed: dict[str, BakeryError] = dict(unplanned)
         self.stopped_by: str | None = None
@@ -270,10 +282,8 @@ class _Run:
                 result, copies = Result.REUSED, Copies(amis=planned.plan.amis)
             case Action.WAIT:
                 result, copies = Result.REUSED, Copies(amis=_wait_for_pending(self.resolver, planned, self.wait_policy))
-            case Action.BAKE | Action.COPY:
+            case Action.BAKE | Action.COPY | Action.TEST:
                 planned, result, copies = self._bake_locked(planned, known, slot)
-            case Action.TEST:
-                raise AssertionError(f"{planned.plan.image} cannot be tested yet")
             case Action.PENDING:
                 raise AssertionError(f"{planned.plan.image} is planned again when its base is baked")
         plan, desired = planned.plan, DesiredState.of(image)
@@ -288,10 +298,13 @@ class _Run:
         self, planned: Planned, known: Mapping[str, Ami | None], slot: BuildSlot
     ) -> tuple[Planned, Result, Copies]:
         """Bakes under the digest's lock. Repeats this if the definition gets a new digest."""
-        from ami_bakery.bake.locked_bake import LockedBake
+        from ami_bakery.bake.locked_bake import LockedBake, not_built
 
+        retested = planned.plan.image in self.retested
         for _ in range(_MAX_DIGEST_CHANGES):
-            if planned.plan.action is Action.REUSE:
+            if planned.plan.action is Action.BAKE and not self.builds:
+                raise not_built(planned.plan.image)
+            if planned.plan.action is Action.REUSE and not retested:
                 return planned, Result.REUSED, Copies(amis=planned.plan.amis)
             bake = LockedBake(
                 self.resolver,
@@ -300,6 +313,8 @@ class _Run:
                 known=known,
                 slot=slot,
                 wait_policy=self.wait_policy,
+                retested=retested,
+                builds=self.builds,
             )
             result = bake.carry_out()
             if result is not None:

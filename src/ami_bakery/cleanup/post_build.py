@@ -26,6 +26,7 @@ class PostBuildCleanup(Frozen):
 
     regions      regions that may have copies, besides the region of each builder
     keep_reason  why nothing may be removed; empty if resources may be removed
+    needs_no_ami  whether an AMI of this run is removed, too: a test needs none
     """
 
     ports: Ports
@@ -36,6 +37,7 @@ class PostBuildCleanup(Frozen):
     regions: Sequence[str]
     keep_reason: str = ""
     interrupted: bool = field(default=False)
+    needs_no_ami: bool = False
 
     def clean_up_failed(self) -> None:
         """Cleans up after a failed Packer. Reports and never raises, so that the user sees Packer's failure."""
@@ -46,9 +48,10 @@ class PostBuildCleanup(Frozen):
         except AwsError as refusal:
             self._report_unchecked(refusal)
             return
-        # The user may want to inspect the AMI of a failed run.
+        # The user may want to inspect the AMI of a failed build.
+        with_amis = self.interrupted or self.needs_no_ami
         self._remove(
-            resources, [resource for resource in resources if self.interrupted or resource.kind is not ResourceKind.AMI]
+            resources, [resource for resource in resources if with_amis or resource.kind is not ResourceKind.AMI]
         )
         if not resources and self.interrupted:
             self.ports.reporter.note(f"{self.image}: Packer has cleaned up: nothing of this run remains in EC2")
@@ -62,6 +65,8 @@ class PostBuildCleanup(Frozen):
             if remaining:
                 self.ports.clock.sleep_uninterrupted(_SETTLING_SECONDS)
                 remaining = list(self._temporary_resources(listed=True))
+            if self.needs_no_ami:
+                remaining += self._amis()
         except AwsError as refusal:
             self._report_unchecked(refusal)
             return
@@ -102,6 +107,9 @@ class PostBuildCleanup(Frozen):
 
     def _remaining(self) -> Iterator[Resource]:
         yield from self._temporary_resources()
+        yield from self._amis()
+
+    def _amis(self) -> Iterator[Resource]:
         names = _values(self.created, CreatedKind.AMI_NAME)
         for region in dict.fromkeys([*self._homes().values(), *self.regions]):
             for ami in self.ports.ec2.find_by_name(region, names) if names else ():

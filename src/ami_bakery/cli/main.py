@@ -324,7 +324,7 @@ def _reporter(arguments: argparse.Namespace, *, debugging: bool) -> Reporter:
 
     verbose, color = arguments.verbose, _colored(arguments, sys.stderr)
     live = _has_a_viewer(sys.stderr) and not arguments.quiet and os.environ.get("TERM") != "dumb" and not debugging
-    if live and arguments.command in ("bake", "plan"):
+    if live and arguments.command in ("bake", "plan", "test"):
         from rich.console import Console
 
         from ami_bakery.adapters.terminal.live_reporter import LiveReporter

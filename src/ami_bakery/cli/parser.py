@@ -22,6 +22,7 @@ COMMANDS = {
     "digest": "print the digest of each image",
     "inputs": "list the files included in the digest",
     "check": "validate configuration and templates without building",
+    "test": "test existing AMIs without building",
     "audit": "build images without AWS, and find files that are not in the digest",
     "images": "list built AMIs",
     "init": "propose a bakery.toml for the Packer templates of a folder",
@@ -31,7 +32,8 @@ COMMANDS = {
     "completion": "print the shell completion script for bash, zsh or fish",
 }
 """Commands and their help. A command's module is imported only when the command runs."""
-TAKE_DASHES = ("bake", "plan", "digest", "inputs", "check", "audit", "images", "terraform-external", "local")
+TAKE_DASHES = ("bake", "plan", "digest", "inputs", "check", "test", "audit", "images", "terraform-external", "local")
+_OF_PACKER_BUILD = ("bake", "plan", "test", "audit")
 EPILOG = """\
 The images are read from bakery.toml, in the current folder or the nearest folder above it. If PACKER_JSON_PATH is
 set and --config is not given, drop-in mode is used: the folders in AMI_DEFINITION_DIRS, and the SHA-1 checksum.
@@ -72,7 +74,7 @@ def make_parser(program: str = "ami-bakery", *, used: Collection[str] = COMMANDS
             prog="bake" if program == "bake" and name == "bake" else f"ami-bakery {name}",
             help=about,
             description=f"{about[0].upper()}{about[1:]}.",
-            epilog="Arguments after `--` are passed to `packer build`." if name in ("bake", "plan", "audit") else None,
+            epilog="Arguments after `--` are passed to `packer build`." if name in _OF_PACKER_BUILD else None,
         )
         if name in used:
             command_module(name).add_arguments(subparser)

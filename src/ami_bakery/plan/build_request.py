@@ -26,7 +26,8 @@ def request_for_test(resolver: Resolver, definition: ImageDefinition, ami: str, 
     assert test is not None, "the image has no test"
     of_test = replace(definition, image=test.image, base=(("", ami),))
     # The arguments after `--` are for the build of the image.
-    return _request(replace(resolver, arguments=PackerArguments()), of_test, test.facts, region)
+    of_tests = replace(resolver, arguments=PackerArguments())
+    return replace(_request(of_tests, of_test, test.facts, region), tested_ami=ami)
 
 
 def _request(resolver: Resolver, definition: ImageDefinition, facts: TemplateFacts, region: str) -> BuildRequest:

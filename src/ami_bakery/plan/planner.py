@@ -193,6 +193,14 @@ def _final_ami(planned: Planned) -> Ami | None:
     return planned.plan.amis.get(planned.plan.regions[0]) if _reuses(planned) else None
 
 
+def plan_retest(planned: Planned) -> Planned:
+    """Changes a plan to test an AMI that passed its test. Returns other plans unchanged."""
+    if planned.plan.action not in (Action.REUSE, Action.COPY) or planned.definition.test is None:
+        return planned
+    reason = Reason("forced", "--force", "a test was requested with --force")
+    return replace(planned, plan=replace(planned.plan, action=Action.TEST, reasons=(reason,)))
+
+
 def refresh(resolver: Resolver, planned: Planned) -> Planned:
     """Plans a definition again: EC2 is queried, no file is read."""
     (new,) = _decide(resolver, [planned.definition], frozenset())

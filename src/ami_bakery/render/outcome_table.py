@@ -12,7 +12,13 @@ from ami_bakery.core.text.table import Cell, Table, clock_time
 if TYPE_CHECKING:
     from ami_bakery.core.plan.plan import ImagePlan
 
-_COLORS = {Result.BAKED: "green", Result.REUSED: "dim", Result.COPIED: "cyan", Result.FAILED: "red"}
+_COLORS = {
+    Result.BAKED: "green",
+    Result.REUSED: "dim",
+    Result.COPIED: "cyan",
+    Result.TESTED: "green",
+    Result.FAILED: "red",
+}
 _LONGEST = 60
 """Maximum length of a reason in the table; the full reason was reported before."""
 _BRIEF = {

@@ -300,7 +300,7 @@ def variable_names(image: str, regions: Sequence[str]) -> tuple[str, ...]:
 
 def github_output(outcomes: Sequence[Outcome]) -> str:
     """Renders outputs for GitHub Actions: `ami-id` of a single image, `amis` as JSON on one line, and `outcome`."""
-    order = (Result.FAILED, Result.BAKED, Result.COPIED, Result.REUSED)
+    order = (Result.FAILED, Result.BAKED, Result.TESTED, Result.COPIED, Result.REUSED)
     results = {outcome.result for outcome in outcomes}
     outcome = next((result for result in order if result in results), Result.REUSED)
     return _github_output({outcome.image: outcome.amis for outcome in outcomes}, outcome)

@@ -191,6 +191,16 @@ class BotoEc2:
             # The IAM policy in Packer's documentation has no DeleteTags. An empty value is equivalent to no tag.
             self.tag(region, ids, dict.fromkeys(names, ""))
 
+    def drop_empty_tags(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None:
+        client: EC2Client = self._session.client("ec2", region)
+        try:
+            with explained(self._session.call(f"removing tags from {', '.join(ids)}", "EC2", "DeleteTags", region)):
+                # With a value, EC2 deletes the tag only if it has this value (API reference, DeleteTags).
+                client.delete_tags(Resources=list(ids), Tags=[{"Key": name, "Value": ""} for name in names])
+        except AwsError as error:
+            if error.code not in DENIED:
+                raise
+
     def permissions(self, region: str, resource: str) -> frozenset[str]:
         client: EC2Client = self._session.client("ec2", region)
         found: Iterable[Mapping[str, Any]]

@@ -49,6 +49,11 @@ class BotoTemporaryResources:
                         found[instance["InstanceId"]] = _instance(instance, region)
         return tuple(found.values())
 
+    def source_amis(self, region: str, instances: Sequence[str]) -> Mapping[str, str]:
+        with self._explained("DescribeInstances", region):
+            pages = self._pages(region, "describe_instances", "Reservations", **{"instance-id": instances})
+            return {one["InstanceId"]: one["ImageId"] for page in pages for one in page["Instances"]}
+
     def security_groups(
         self, region: str, *, ids: Sequence[str] = (), names: Sequence[str] = ()
     ) -> tuple[Resource, ...]:

@@ -143,7 +143,8 @@ class HashicorpPacker:
         environment = {**self._environment, "AWS_DEFAULT_REGION": request.region, "AWS_REGION": request.region}
         masker = Masker(request.secrets)
         with Log(request.image) as log, private_variables(request) as private, self._tracing(request) as tracer:
-            reporter.step(request.image, f"building with Packer {self.version()}")
+            doing = f"testing {request.tested_ami}" if request.tested_ami else "building"
+            reporter.step(request.image, f"{doing} with Packer {self.version()}")
             command = (self._executable(), "build", *build_options(request, private), request.template)
             run = Run(
                 image=request.image,
@@ -359,17 +360,19 @@ class HashicorpPacker:
             raise PackerError(f"running {program} {arguments[0]}", error.strerror or str(error), _INSTALL) from error
 
     def _build_error(self, request: BuildRequest, status: int, run: Run) -> PackerError:
+        built = () if request.tested_ami else run.reader.found()
         made = "".join(
-            f"\nPacker created {artifact.ami} in {artifact.region} anyway; it is not verified."
-            for artifact in run.reader.found()
+            f"\nPacker created {artifact.ami} in {artifact.region} anyway; it is not verified." for artifact in built
         )
+        doing = f"testing {request.tested_ami} of" if request.tested_ami else "building"
         end = run.log.end()
         advice = how_to_install("\n".join(run.log.lines))
         return PackerError(
-            f"building image {request.image} with Packer {self.version()}",
+            f"{doing} image {request.image} with Packer {self.version()}",
             f"Packer exited with {_status(status)}; last lines of its output:\n{end}{made}",
             " ".join(part for part in (advice, run.log.keep(), self._log_advice()) if part),
             taken_by=run.progress.taken_by,
+            exited=True,
         )
 
     def _log_advice(self) -> str:

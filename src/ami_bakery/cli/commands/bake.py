@@ -44,6 +44,11 @@ _FORMATS = (OutputFormat.TFVARS, OutputFormat.VARIABLES, OutputFormat.JSON, Outp
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
     parser.add_argument("--force", action="store_true", help="rebuild even if an AMI exists")
+    add_bake_options(parser)
+
+
+def add_bake_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of every command that runs Packer under a lock."""
     add_regions(parser)
     parser.add_argument(
         "--jobs",
@@ -95,14 +100,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: CommandContext) -> int:
     resolver = context.resolver()
-    config, ports = resolver.config, resolver.ports
     names = context.selected(resolver)
+    return bake_and_report(
+        context, resolver, names, forced=frozenset(names if context.arguments.force else ()), retested=frozenset()
+    )
+
+
+def bake_and_report(
+    context: CommandContext,
+    resolver: Resolver,
+    names: Sequence[str],
+    *,
+    forced: frozenset[str],
+    retested: frozenset[str],
+    builds: bool = True,
+) -> int:
+    """Bakes the images, prints the ids, and writes the output files. Returns the exit status. See `bake_all`."""
+    config, ports = resolver.config, resolver.ports
     _check_id(context, names)
     outputs = output_files(resolver, context, names, _FORMATS)
     for output in outputs:
         _check_names(resolver, output, names)
     outcomes = []
-    forced = frozenset(names if context.arguments.force else ())
     # A user can answer the prompts of only one Packer at a time.
     jobs = 1 if resolver.arguments.debug else context.arguments.jobs
     baking = bake_all(
@@ -112,6 +131,8 @@ def run(context: CommandContext) -> int:
         jobs=jobs,
         fail_fast=context.arguments.fail_fast,
         wait_policy=WaitPolicy(waits=not context.arguments.no_wait, timeout=context.arguments.wait_timeout),
+        builds=builds,
+        retested=retested,
     )
     parents = with_parents(config, names)
     several = len(parents) > 1 or any(len(resolver.regions_of(resolver.image(name))) > 1 for name in names)
@@ -164,7 +185,8 @@ def _check_id(context: CommandContext, names: Sequence[str]) -> None:
         raise UsageError("reading --id", "--id cannot be combined with --json", "Use one of them.")
     if len(names) != 1:
         found = f"{len(names)} images are selected: {shown_names(names)}" if names else "no image is selected"
-        raise UsageError("reading --id", found, "Name exactly one image, as in `ami-bakery bake app --id`.")
+        example = f"ami-bakery {context.arguments.command} app --id"
+        raise UsageError("reading --id", found, f"Name exactly one image, as in `{example}`.")
 
 
 def _write_drop_in_answer(context: CommandContext, image: ImageConfig, outcome: Outcome) -> None:

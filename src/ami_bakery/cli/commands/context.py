@@ -80,7 +80,7 @@ class CommandContext(Frozen):
     @property
     def _advice(self) -> str:
         """Advice for an output that could not be written."""
-        bakes = self.arguments.command in ("bake", "terraform-external")
+        bakes = self.arguments.command in ("bake", "test", "terraform-external")
         return f"Fix this and run the command again.{' Finished AMIs are reused.' if bakes else ''}"
 
     def check_template(self) -> None:
@@ -98,7 +98,7 @@ class CommandContext(Frozen):
             raise UsageError("reading --template", f"--template cannot be combined with {given[0]}", "Use one of them.")
 
     def resolver(self) -> Resolver:
-        config, ports = self.bakery(None, self.arguments.command in ("bake", "audit"))
+        config, ports = self.bakery(None, self.arguments.command in ("bake", "test", "audit"))
         regions = tuple(dict.fromkeys(getattr(self.arguments, "region", None) or ()))
         return Resolver(
             ports=ports,

@@ -12,10 +12,12 @@ from typing import assert_never
 from ami_bakery.core.lock.inherited import InheritedAmis
 from ami_bakery.core.lock.protocol_state import (
     ProtocolState,
+    build_step,
     end,
     hold,
     lose,
     tag_step,
+    test_or_finish,
     use_finished,
     wait,
     without_permission,
@@ -24,6 +26,7 @@ from ami_bakery.core.lock.protocol_steps import (
     AbandonInherited,
     AcquireLock,
     AmisAbandoned,
+    AmiTested,
     Bake,
     Baked,
     BreakLock,
@@ -38,6 +41,7 @@ from ami_bakery.core.lock.protocol_steps import (
     LockSeen,
     LookUp,
     LookupResult,
+    MarkFailed,
     Pause,
     ProtocolEvent,
     Purpose,
@@ -45,6 +49,7 @@ from ami_bakery.core.lock.protocol_steps import (
     RecordVerified,
     Release,
     RemoveAbandoned,
+    RunTest,
     StepResult,
     WaitVisible,
 )
@@ -53,9 +58,23 @@ from ami_bakery.values import replace
 _MAX_UNANSWERED = 3
 
 
-def begin(*, forced: bool = False, required: bool = True, waits: bool = True) -> ProtocolState:
-    """Returns the first state of a runner whose image needs a bake or a copy."""
-    return ProtocolState(step=AcquireLock(InheritedAmis()), forced=forced, required=required, waits=waits)
+def begin(
+    *,
+    forced: bool = False,
+    tests: bool = False,
+    builds: bool = True,
+    required: bool = True,
+    waits: bool = True,
+) -> ProtocolState:
+    """Returns the first state of a runner whose image needs a bake, a copy or a test."""
+    return ProtocolState(
+        step=AcquireLock(InheritedAmis()),
+        forced=forced,
+        tests=tests,
+        builds=builds,
+        required=required,
+        waits=waits,
+    )
 
 
 def advance(state: ProtocolState, result: StepResult) -> ProtocolState:
@@ -93,6 +112,10 @@ def _next(state: ProtocolState, result: StepResult) -> ProtocolState | None:  # 
             return _after_bake(state, result)
         case RecordVerified():
             return _after_record(state, result)
+        case RunTest():
+            return _after_test(state, result)
+        case MarkFailed():
+            return _after_mark(state, result)
         case Finish():
             return _after_finish(state, result)
         case Discard():
@@ -212,9 +235,18 @@ def _after_waiting_lookup(state: ProtocolState, result: LookupResult) -> Protoco
 def _after_second_lookup(state: ProtocolState, result: LookupResult) -> ProtocolState:
     if result.ami is not None:
         return use_finished(state, result.ami, Ending.REUSED if result.complete else Ending.COPIED)
+    if result.untested is not None and state.lock is not None:
+        return _before_test(state, result.untested)
     if state.inherited.verified is not None and state.lock is not None and not state.forced:
         return replace(state, step=CheckInherited(state.inherited.verified))
-    return replace(state, step=AbandonInherited(state.lock, state.inherited))
+    return build_step(state)
+
+
+def _before_test(state: ProtocolState, ami: str) -> ProtocolState:
+    """Tests an AMI that exists, once EC2 must show what earlier holders did to it: its test may be finished."""
+    if state.step != LookUp(Purpose.BEFORE, settled=True):
+        return replace(state, step=LookUp(Purpose.BEFORE, settled=True))
+    return replace(state, step=tag_step(state, ami), ami=ami, ending=Ending.TESTED)
 
 
 def _after_third_lookup(state: ProtocolState, result: LookupResult) -> ProtocolState:
@@ -232,9 +264,10 @@ def _after_check(state: ProtocolState, result: StepResult) -> ProtocolState | No
             # The record exists already: it was inherited with the lock.
             ami = state.inherited.verified
             assert ami is not None
-            return replace(state, step=Finish(state.lock, ami), ami=ami, ending=Ending.ADOPTED)
+            ending = Ending.TESTED if state.tests else Ending.ADOPTED
+            return replace(state, step=test_or_finish(state, ami), ami=ami, ending=ending)
         case ProtocolEvent.REFUSED:
-            return replace(state, step=AbandonInherited(state.lock, state.inherited))
+            return build_step(state)
         case ProtocolEvent.FAILED:
             return end(state, Ending.FAILED)
     return None
@@ -285,11 +318,40 @@ def _after_record(state: ProtocolState, result: StepResult) -> ProtocolState | N
     assert state.ami is not None
     match result:
         case ProtocolEvent.DONE:
-            return replace(state, step=Finish(state.lock, state.ami), recorded=True)
+            return replace(state, step=test_or_finish(state, state.ami), recorded=True)
         case ProtocolEvent.LOST:
             return lose(state)
         case ProtocolEvent.UNANSWERED | ProtocolEvent.FAILED:
             return end(replace(state, recorded=True), Ending.FAILED)
+    return None
+
+
+def _after_test(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    assert state.lock is not None and state.ami is not None
+    match result:
+        case AmiTested(passed=True):
+            return replace(state, step=Finish(state.lock, state.ami))
+        case AmiTested():
+            return replace(state, step=MarkFailed(state.lock, state.ami))
+        case ProtocolEvent.LOST:
+            return lose(state)
+        case ProtocolEvent.FAILED:
+            return end(state, Ending.FAILED)
+    return None
+
+
+def _after_mark(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    assert state.ami is not None
+    match result:
+        case ProtocolEvent.DONE:
+            return end(state, Ending.TEST_FAILED)
+        case AmisAbandoned(amis) if amis:
+            return replace(state, step=Discard(state.ami), ending=Ending.TEST_FAILED, recorded=False)
+        case ProtocolEvent.LOST:
+            return lose(state)
+        case ProtocolEvent.UNANSWERED | ProtocolEvent.FAILED:
+            # The lock is kept with its record, so the next run tests the AMI again.
+            return end(state, Ending.FAILED)
     return None
 
 
@@ -310,6 +372,8 @@ def _after_discard(state: ProtocolState, result: StepResult) -> ProtocolState | 
     match result:
         case ProtocolEvent.DONE | ProtocolEvent.UNANSWERED | ProtocolEvent.DENIED:
             assert state.ami is not None and state.ending is not None
+            if state.ending is Ending.TEST_FAILED:
+                return end(state, state.ending)
             return use_finished(state, state.ami, state.ending)
         case ProtocolEvent.FAILED:
             return end(state, Ending.FAILED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ami_bakery.core.lock.inherited import InheritedAmis
 from ami_bakery.core.lock.protocol_steps import (
+    AbandonInherited,
     CopyToRegions,
     End,
     Ending,
@@ -14,6 +15,7 @@ from ami_bakery.core.lock.protocol_steps import (
     ReadLock,
     RecordVerified,
     Release,
+    RunTest,
     Step,
 )
 from ami_bakery.values import Frozen, field, replace
@@ -26,6 +28,8 @@ class ProtocolState(Frozen):
     """The state of a runner. `step` is its next step.
 
     forced     bake even if an AMI exists
+    tests      test an AMI before it is finished
+    builds     build if there is no AMI; otherwise end
     required   fail if the credentials do not allow locking
     waits      wait for another runner's bake; otherwise fail immediately
     lock       our lock
@@ -39,6 +43,8 @@ class ProtocolState(Frozen):
 
     step: Step
     forced: bool = False
+    tests: bool = False
+    builds: bool = True
     required: bool = True
     waits: bool = True
     lock: str | None = None
@@ -81,6 +87,20 @@ def wait(state: ProtocolState) -> ProtocolState:
 def tag_step(state: ProtocolState, ami: str) -> Step:
     """Returns the next step to finish our AMI: `Finish`, or with a lock `RecordVerified`."""
     return Finish(None, ami) if state.lock is None else RecordVerified(state.lock, ami)
+
+
+def build_step(state: ProtocolState) -> ProtocolState:
+    """Continues with a build, after AMIs whose names conflict with it are abandoned. Ends if building is disabled."""
+    if not state.builds:
+        return end(state, Ending.NOT_BUILT)
+    return replace(state, step=AbandonInherited(state.lock, state.inherited))
+
+
+def test_or_finish(state: ProtocolState, ami: str) -> Step:
+    """Returns the next step of a verified AMI that our lock records."""
+    if state.tests and state.lock is not None:
+        return RunTest(state.lock, ami)
+    return Finish(state.lock, ami)
 
 
 def use_finished(state: ProtocolState, ami: str, ending: Ending) -> ProtocolState:

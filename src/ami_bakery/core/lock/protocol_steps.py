@@ -27,6 +27,9 @@ class Ending(StrEnum):
     REUSED = "reused"
     COPIED = "copied"
     ADOPTED = "adopted"
+    TESTED = "an AMI that existed has passed its test"
+    TEST_FAILED = "the AMI failed its test"
+    NOT_BUILT = "the AMI does not exist, and building is disabled"
     BUSY = "another runner is baking, and waiting is disabled or timed out"
     NAME_TAKEN = "a key pair that is not a lock has the lock's name"
     LOST = "we lost the lock too often"
@@ -114,6 +117,28 @@ class RecordVerified:
 
 
 @dataclass(frozen=True, slots=True)
+class RunTest:
+    """Run the image's test on the AMI. Results: `AmiTested`, LOST, FAILED (the test could not run).
+
+    The lock has the AMI's record, so if we are killed, the next holder tests this AMI.
+    """
+
+    lock: str
+    ami: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkFailed:
+    """Tag the AMI as failed and remove its digest, in one call with the lock, all or nothing.
+
+    Results: DONE if the AMI is kept, `AmisAbandoned` if it is also tagged as abandoned, LOST, UNANSWERED, FAILED.
+    """
+
+    lock: str
+    ami: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Write the digest on the AMI and the lock in one call, all or nothing. Results: DONE, LOST, UNANSWERED, FAILED."""
 
@@ -123,7 +148,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Deregister our AMI, because another run's AMI is used. Results: DONE, UNANSWERED, DENIED, FAILED."""
+    """Deregister our AMI: another one is used, or it failed its test. Results: DONE, UNANSWERED, DENIED, FAILED."""
 
     ami: str
 
@@ -158,8 +183,9 @@ class End:
 
 LockStep = AcquireLock | ReadLock | BreakLock | Pause | Release
 BuildStep = LookUp | CheckInherited | AbandonInherited | RemoveAbandoned | Bake
+TestStep = RunTest | MarkFailed
 PublishStep = RecordVerified | Finish | Discard | CopyToRegions | WaitVisible
-Step = LockStep | BuildStep | PublishStep | End
+Step = LockStep | BuildStep | TestStep | PublishStep | End
 
 
 # Results of steps.
@@ -204,10 +230,14 @@ class LockNotVisible:
 
 @dataclass(frozen=True, slots=True)
 class LookupResult:
-    """The finished AMI of the digest, if any. `complete`: it exists in every configured region."""
+    """The finished AMI of the digest, if any. `complete`: it exists in every configured region.
+
+    untested  if there is none: an AMI of the digest that lacks only the current test
+    """
 
     ami: str | None = None
     complete: bool = True
+    untested: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,4 +253,9 @@ class Baked:
     finished: bool = False
 
 
-StepResult = ProtocolEvent | LockAcquired | LockSeen | LockNotVisible | LookupResult | AmisAbandoned | Baked
+@dataclass(frozen=True, slots=True)
+class AmiTested:
+    passed: bool
+
+
+StepResult = ProtocolEvent | LockAcquired | LockSeen | LockNotVisible | LookupResult | AmisAbandoned | Baked | AmiTested

@@ -20,6 +20,8 @@ class Result(StrEnum):
     BAKED = "baked"
     REUSED = "reused"
     COPIED = "copied"
+    TESTED = "tested"
+    """An AMI that existed passed its test."""
     FAILED = "failed"
 
 
