@@ -161,7 +161,7 @@ def test_new_ami_that_fails_is_removed_if_that_is_configured(tested: Harness, ec
     tested.write("tests/app.json", ami_test("exit 1"))
     failed = tested.run("bake")
     assert (failed.status, tested.packer_runs, own_amis(ec2)) == (1, 2, [])
-    assert "is removed (on_failure)" in failed.stderr
+    assert "on_failure removes ami-" in failed.stderr
     assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
     assert (tested.run("bake").status, tested.packer_runs) == (1, 4)
 

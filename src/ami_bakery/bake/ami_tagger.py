@@ -104,8 +104,8 @@ class AmiTagger:
             self._ec2.tag(copy.region, [copy.id], self._failed_tags(copy, home))
         tags = self._failed_tags(home, home)
         fenced = {name: tags.pop(name) for name in (FORMAT_TAG, TEST_FAILED_TAG, TESTED_TAG) if name in tags}
-        if home.tags.get(DIGEST_TAG):
-            fenced[DIGEST_TAG] = ""
+        # Packer may have written the digest a moment ago, so the tag may not be visible yet.
+        fenced[DIGEST_TAG] = ""
         try:
             self._ec2.tag(home.region, [home.id], tags)
         except AwsError as error:
@@ -113,8 +113,7 @@ class AmiTagger:
                 raise
         if not tag([home.id], fenced):
             return False
-        if DIGEST_TAG in fenced:
-            self._drop_empty(home, {DIGEST_TAG: ""})
+        self._drop_empty(home, {DIGEST_TAG: ""})
         return True
 
     def mark_abandoned(self, amis: Iterable[Ami], tag: Tag) -> bool:

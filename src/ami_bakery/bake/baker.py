@@ -114,7 +114,11 @@ class Baker:
             return error
         holder = found[0]
         whose = f"of image {holder.tags[IMAGE_TAG]}" if IMAGE_TAG in holder.tags else "of an unknown image"
-        if holder.verified:
+        if holder.test_failed:
+            todo = (
+                f"{holder.id} has the name: an AMI {whose} that failed its test. Put {{{{timestamp}}}} into ami_name."
+            )
+        elif holder.verified:
             todo = f"{holder.id} has the name: a finished AMI {whose}. Put {{{{timestamp}}}} into ami_name."
         else:
             command = f"ami-bakery images {self.image.name} --orphans"

@@ -105,7 +105,8 @@ class PublishSteps:
         owners = state.planned.definition.image.owners
         while home is not None:
             found = self._ports.ec2.find_by_digest(state.home, [state.digest.hex], owners)
-            if any(ami.id == home.id and ami.carries(state.digest) for ami in found):
+            tested = state.tagger.tested if state.tagger is not None else ""
+            if any(ami.id == home.id and ami.carries(state.digest) and tested in ("", ami.tested) for ami in found):
                 break
             if clock.monotonic() > deadline:
                 self._ports.reporter.warn(

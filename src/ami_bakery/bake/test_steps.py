@@ -180,6 +180,7 @@ class TestSteps:
             self._advise(failed, removes=removes)
             return AmisAbandoned(tuple(ami.id for ami in state.amis.values())) if removes else ProtocolEvent.DONE
         if not state.held.renew(retry=True):
+            state.failed_test = None
             return ProtocolEvent.LOST
         home = state.amis[state.home]
         state.amis = {region: ami for region, ami in state.amis.items() if region != state.home}
@@ -194,7 +195,7 @@ class TestSteps:
         amis = ", ".join(f"{ami.id} of {ami.region}" for ami in self._state.amis.values())
         error = failed.error
         if removes:
-            todo = f"{amis} is removed (on_failure). Fix the image or its test, and bake again."
+            todo = f"on_failure removes {amis}. Fix the image or its test, and bake again."
         elif failed.of_ami:
             todo = f"{amis} is kept without the digest. Fix the test, and run again: the AMI is tested, not built."
         else:
