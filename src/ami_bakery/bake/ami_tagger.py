@@ -25,7 +25,7 @@ from ami_bakery.core.ec2.ami import (
 from ami_bakery.core.ec2.run import RUN_TAG
 from ami_bakery.core.lock.lock import ABANDONED_TAG
 from ami_bakery.core.plan.desired_state import DesiredState
-from ami_bakery.errors import AwsError
+from ami_bakery.errors import AwsError, NotFoundError
 from ami_bakery.plan.changes import commit_of
 from ami_bakery.values import replace
 
@@ -106,11 +106,8 @@ class AmiTagger:
         fenced = {name: tags.pop(name) for name in (FORMAT_TAG, TEST_FAILED_TAG, TESTED_TAG) if name in tags}
         # Packer may have written the digest a moment ago, so the tag may not be visible yet.
         fenced[DIGEST_TAG] = ""
-        try:
+        with suppress(NotFoundError):  # the next call finds out whether the AMI or the lock is gone
             self._ec2.tag(home.region, [home.id], tags)
-        except AwsError as error:
-            if not error.code.endswith(".NotFound"):
-                raise
         if not tag([home.id], fenced):
             return False
         self._drop_empty(home, {DIGEST_TAG: ""})
@@ -163,7 +160,7 @@ class AmiTagger:
         listed = ", ".join(f"{ami.id} of {ami.region}" for ami in left)
         later = ": the next run adopts it" if kept else ""
         todo = f"{error.todo} {listed} remains, verified but without the digest{later}."
-        return AwsError(error.doing, error.wrong, todo, code=error.code)
+        return error.revised(todo=todo)
 
     def _finished_tags(self, ami: Ami, home: Ami) -> dict[str, str]:
         baker = self._baker

@@ -200,16 +200,14 @@ class TestSteps:
             todo = f"{amis} is kept without the digest. Fix the test, and run again: the AMI is tested, not built."
         else:
             todo = f"{amis} is kept without the digest; the next run tests it again."
-        advised = type(error)(error.doing, error.wrong, f"{error.todo} {todo}".strip(), marks=error.marks)
+        advised = error.revised(todo=f"{error.todo} {todo}".strip())
         self._state.failed_test = replace(failed, error=advised)
 
     def _unmarked(self, error: AwsError, failed: FailedTest) -> AwsError:
         home = self._state.amis[self._state.home]
-        return AwsError(
-            error.doing,
-            f"{error.wrong}\n{failed.error.doing}: {failed.error.wrong}",
-            f"{failed.error.todo} {home.id} of {home.region} remains; the next run tests it again.",
-            code=error.code,
+        return error.revised(
+            wrong=f"{error.wrong}\n{failed.error}",
+            todo=f"{failed.error.todo} {home.id} of {home.region} remains; the next run tests it again.",
         )
 
 

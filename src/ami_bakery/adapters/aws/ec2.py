@@ -197,9 +197,8 @@ class BotoEc2:
             with explained(self._session.call(f"removing tags from {', '.join(ids)}", "EC2", "DeleteTags", region)):
                 # With a value, EC2 deletes the tag only if it has this value (API reference, DeleteTags).
                 client.delete_tags(Resources=list(ids), Tags=[{"Key": name, "Value": ""} for name in names])
-        except AwsError as error:
-            if error.code not in DENIED:
-                raise
+        except DeniedError:
+            pass
 
     def permissions(self, region: str, resource: str) -> frozenset[str]:
         client: EC2Client = self._session.client("ec2", region)
