@@ -13,7 +13,8 @@ from ami_bakery.core.config.model import BaseId
 from ami_bakery.core.config.selection import parent_of, with_parents
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, Ami, newest
-from ami_bakery.core.plan.plan import Action, ImagePlan, Reason, Wanted, being_baked, decide, explain, verify_bases
+from ami_bakery.core.plan.explain import explain
+from ami_bakery.core.plan.plan import Action, ImagePlan, Reason, Wanted, being_baked, decide, verify_bases
 from ami_bakery.define.accounts import check_account
 from ami_bakery.define.definitions import collect_failures, define_many
 from ami_bakery.errors import AwsError, BakeryError, DeniedError, TemplateError

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.definition.digest import Digest, Scheme
-from ami_bakery.core.ec2.ami import COMPONENTS_TAG, FROM_TAG, ORIGIN_TAG, Ami, AmiState, newest
+from ami_bakery.core.ec2.ami import FROM_TAG, ORIGIN_TAG, Ami, AmiState, newest
 from ami_bakery.core.ec2.run import RUN_TAG, run_began
 from ami_bakery.core.plan.describe import describe_age, describe_duration, describe_time
 from ami_bakery.core.plan.desired_state import (
@@ -25,7 +25,6 @@ from ami_bakery.values import Frozen, field, replace
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from ami_bakery.core.definition.diff import Change
     from ami_bakery.core.lock.lock import SeenLock
 
 
@@ -301,51 +300,6 @@ def being_baked(plan: ImagePlan, lock: SeenLock) -> ImagePlan:
     """Changes a plan from build, copy or test to wait for the runner that holds the lock."""
     reason = Reason("being-baked", lock.holder, f"another runner is building it: {lock.describe()}")
     return replace(plan, action=Action.WAIT, reasons=(reason, *plan.reasons))
-
-
-def explain(
-    plan: ImagePlan, previous: Ami | None, changes: Sequence[Change], snapshots: Sequence[str], *, now: datetime
-) -> ImagePlan:
-    """Adds the changes since `previous`, the image's newest AMI, to a plan without a matching AMI.
-
-    A plan that waits for its parent gets the other changes that are known.
-
-    snapshots  orphaned snapshots with the digest: an AMI with this digest existed
-    """
-    if plan.action is Action.PENDING:
-        return replace(plan, reasons=(*plan.reasons, *_known_changes(plan, previous, changes, now)))
-    if snapshots:
-        detail = f"the AMI with this digest was deleted or disabled (its snapshot {snapshots[0]} still exists)"
-        return _with(plan, Reason("ami-deleted", snapshots[0], detail))
-    if previous is None:
-        return _with(plan, _never_baked(plan))
-    detail = f"the definition changed since {previous.id}, built {describe_age(previous, now)}"
-    if not changes:
-        detail += " (the AMI's tags do not show what changed)"
-    reasons = (Reason(change.kind, change.subject, change.detail) for change in changes)
-    return _with(plan, Reason("definition-changed", previous.id, detail), *reasons)
-
-
-def _never_baked(plan: ImagePlan) -> Reason:
-    detail = "no AMI found for this image"
-    return Reason("never-baked", plan.image, detail)
-
-
-def _known_changes(plan: ImagePlan, previous: Ami | None, changes: Sequence[Change], now: datetime) -> Iterator[Reason]:
-    """The other changes of an image that waits for its parent; none if the previous AMI has no components tag."""
-    if previous is None:
-        yield _never_baked(plan)
-    elif changes:
-        detail = f"also, the definition changed since {previous.id}, built {describe_age(previous, now)}"
-        yield Reason("definition-changed", previous.id, detail)
-        yield from (Reason(change.kind, change.subject, change.detail) for change in changes)
-    elif COMPONENTS_TAG in previous.tags:
-        detail = f"otherwise unchanged since {previous.id}, built {describe_age(previous, now)}"
-        yield Reason("otherwise-unchanged", previous.id, detail)
-
-
-def _with(plan: ImagePlan, *reasons: Reason) -> ImagePlan:
-    return replace(plan, reasons=(*reasons, *plan.reasons))
 
 
 def with_steps(
