@@ -1,11 +1,12 @@
 """The cases in the order of execution, one module per subject."""
 
-from benchmarks.cases import digests, memory, output, overhead, plans, startup, unchanged
+from benchmarks.cases import audit, digests, memory, output, overhead, plans, startup, unchanged
 
 SUBJECTS = {
     "startup": startup.cases,
     "unchanged": unchanged.cases,
     "overhead": overhead.cases,
+    "audit": audit.cases,
     "digests": digests.cases,
     "memory": memory.cases,
     "output": output.cases,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.documents import ROOT
 from tests.harness import TOML, Harness, json_template
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
@@ -116,6 +117,44 @@ def test_one_bad_image_does_not_stop_the_others(app: Harness) -> None:
     assert done.status == 1
     assert "error" not in done.images[0]
     assert "missing.json" in done.images[1]["error"]
+
+
+@pytest.mark.parametrize("example", ["sample-app", "hcl2"])
+def test_examples_are_complete(harness: Harness, example: str) -> None:
+    shutil.copytree(ROOT / "examples" / example, harness.folder, dirs_exist_ok=True)
+    done = harness.run("audit", "--json")
+    assert done.status == 0, done.stderr
+    assert all(image["opened"] == image["covered"] > 1 for image in done.images)
+
+
+def test_values_of_sensitive_variables_are_not_shown(app: Harness) -> None:
+    secret = "correct-horse-battery"
+    app.write(f"shared/{secret}/motd", "")
+    made = template(f"cat {app.folder}/sha*/{secret}/motd")
+    made["variables"]["password"] = ""
+    made["sensitive-variables"] = ["password"]
+    app.write("ami/app.json", made)
+    app.write("bakery.toml", TOML + f'vars = {{ password = "{secret}" }}\n')
+    for options in ((), ("--json",)):
+        done = app.run("audit", *options)
+        assert done.status == 1
+        assert "not-in-digest" in done.stdout
+        assert secret not in done.stdout + done.stderr
+
+
+def test_repository_behind_a_link(app: Harness) -> None:
+    app.write("shared/motd", "")
+    app.write("ami/app.json", template("cat ../sha*/motd ../$(ls .. | grep shared)/motd"))
+    link = app.folder.parent / "link"
+    link.symlink_to(app.folder)
+    done = app.run("audit", "--json", cwd=link, environment={"PWD": str(link)})
+    assert {path for paths in kinds(done.images[0]).values() for path in paths} <= {"shared/motd", "ami/setup.sh"}
+
+
+def test_hidden_option_does_not_build_in_aws(app: Harness) -> None:
+    done = app.run("audit", "--in-local", environment={"AMI_BAKERY_LOCAL_URL": None})
+    assert done.status == 0, done.stderr
+    assert app.calls() == {}
 
 
 def test_drop_in_mode(drop_in: Harness) -> None:

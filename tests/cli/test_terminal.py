@@ -119,7 +119,8 @@ def test_colors_are_for_terminals_and_can_be_disabled(app: Harness) -> None:
     assert "\x1b" not in app.run("plan").stdout
 
 
-def test_user_answers_packers_prompts_in_debug_mode(app: Harness) -> None:
+@pytest.mark.parametrize("options", [(), ("--audit",)], ids=["", "audited"])
+def test_user_answers_packers_prompts_in_debug_mode(app: Harness, options: tuple[str, ...]) -> None:
     prompt = "Press enter to continue"
     answered = 0
 
@@ -130,7 +131,7 @@ def test_user_answers_packers_prompts_in_debug_mode(app: Harness) -> None:
             return "\r"
         return ""
 
-    terminal = Terminal(app, "bake", "--", "-debug")
+    terminal = Terminal(app, "bake", *options, "--", "-debug")
     assert terminal.watch(press_enter) == 0, terminal.seen
     assert answered > 5
     assert "Debug mode enabled" in terminal.seen

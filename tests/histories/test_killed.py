@@ -14,17 +14,19 @@ from tests.harness import TOML, Harness, leftover_resources
 from tests.processes import bake_until, processes_with, provisioned, wait_until
 
 
+@pytest.mark.parametrize("options", [(), ("--audit",)], ids=["", "audited"])
 @pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["the process", "its group"])
 def test_packer_cleans_up_after_ami_bakery_was_killed(
-    app: Harness, ec2: EC2Client, kill: Callable[[int, int], None]
+    app: Harness, ec2: EC2Client, kill: Callable[[int, int], None], options: tuple[str, ...]
 ) -> None:
     provisioned(app, "echo at work; sleep 60")
-    process = bake_until(app, "amazon-ebs: at work")
+    process = bake_until(app, "amazon-ebs: at work", *options)
     assert len(leftover_resources(ec2, locks=False)) == 3, "an instance, a key pair, a security group"
     kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=300)
     assert wait_until(lambda: leftover_resources(ec2, locks=False) == []), leftover_resources(ec2, locks=False)
     assert wait_until(lambda: processes_with(str(app.folder)) == [])
+    assert list((app.folder.parent / "tmp").glob("*.strace")) == []
 
 
 def test_packer_that_prints_after_the_kill_still_cleans_up(app: Harness, ec2: EC2Client) -> None:

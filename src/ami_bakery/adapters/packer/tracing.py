@@ -36,7 +36,7 @@ _OPTIONS = (
     "trace=" + ",".join(f"?{name}" for name in TRACED_CALLS),
 )
 _ATTACH_SECONDS = 2.0
-_PLUGIN_SECONDS = 0.5
+_PLUGIN_SECONDS = 0.2
 _END_SECONDS = 5.0
 """How long to wait for processes that outlive Packer."""
 _POLL_SECONDS = 0.005

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ami_bakery.core.ci.annotations import Note
     from ami_bakery.inspect.audit_runs import AuditResult
 
+URL_VARIABLE = "AMI_BAKERY_LOCAL_URL"
+"""Set in an embedded EC2. Without it, a build would start in AWS."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
@@ -29,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: CommandContext) -> int:
     context.check_template()
-    if not context.arguments.in_local:
+    if not (context.arguments.in_local and URL_VARIABLE in context.environment):
         return context.rerun_in_local("--in-local")
     # Imported here: the first process only starts the second.
     from ami_bakery.inspect.audit_runs import audit_images
