@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
-from ami_bakery.core.config.keys import InvalidValue, parse_region
+from ami_bakery.core.config.keys import parse_region
 from ami_bakery.core.config.selection import named, with_parents
+from ami_bakery.core.config.value_parsers import InvalidValue
 from ami_bakery.core.packer.arguments import parse_packer_arguments
 from ami_bakery.core.plan.desired_state import Step  # noqa: TC001
 from ami_bakery.core.plan.outcome import Result  # noqa: TC001 (get_type_hints of the classes below needs them)

@@ -11,8 +11,9 @@ from jsonschema import Draft7Validator
 
 from ami_bakery.core.config.ami_test import TEST_KEYS
 from ami_bakery.core.config.json_schema import config_schema, value_schema
-from ami_bakery.core.config.keys import KEYS, InvalidValue
+from ami_bakery.core.config.keys import KEYS
 from ami_bakery.core.config.reader import Document, parse_config
+from ami_bakery.core.config.value_parsers import InvalidValue
 
 SCHEMA = config_schema()
 VALIDATOR = Draft7Validator(SCHEMA)

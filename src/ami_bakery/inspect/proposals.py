@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.config.keys import InvalidValue, parse_region
+from ami_bakery.core.config.keys import parse_region
 from ami_bakery.core.config.model import ImageConfig
+from ami_bakery.core.config.value_parsers import InvalidValue
 from ami_bakery.core.init.image_names import image_names
 from ami_bakery.core.init.parents import BuiltImage, Parent, own_patterns, parents_of
 from ami_bakery.core.init.proposal import Proposal, ProposedImage, Todo, UnusedFile

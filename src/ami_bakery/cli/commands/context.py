@@ -179,7 +179,8 @@ def add_regions(parser: argparse.ArgumentParser) -> None:
 
 
 def _region(text: str) -> str:
-    from ami_bakery.core.config.keys import InvalidValue, parse_region
+    from ami_bakery.core.config.keys import parse_region
+    from ami_bakery.core.config.value_parsers import InvalidValue
 
     try:
         return parse_region(text)

@@ -6,7 +6,8 @@ import json
 from enum import StrEnum
 from typing import Any
 
-from ami_bakery.core.config.keys import InvalidValue, parse_region, type_name
+from ami_bakery.core.config.keys import parse_region
+from ami_bakery.core.config.value_parsers import InvalidValue, type_name
 from ami_bakery.core.text.suggestions import nearest
 from ami_bakery.errors import UsageError
 from ami_bakery.values import Frozen

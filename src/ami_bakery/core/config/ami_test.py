@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ami_bakery.core.config.keys import KEYS, InvalidValue, Key, duration_of, type_name
+from ami_bakery.core.config.keys import KEYS, Key
 from ami_bakery.core.config.model import ImageTest, OnFailure
+from ami_bakery.core.config.value_parsers import InvalidValue, duration_of, type_name
 from ami_bakery.core.text.suggestions import nearest, nearest_always
 from ami_bakery.values import replace
 

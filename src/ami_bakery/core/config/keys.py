@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ami_bakery.core.config.model import BaseFilter, BaseId, BaseImage, BaseParameter, BaseSource, ImageTest, KmsKeys
+from ami_bakery.core.config.value_parsers import (
+    InvalidValue,
+    distinct_values,
+    duration_of,
+    is_plain,
+    matching,
+    non_empty,
+    one_of,
+    parse_boolean,
+    parse_list_of,
+    parse_path,
+    parse_string,
+    parse_table,
+    parse_within,
+    type_name,
+)
 from ami_bakery.core.ec2.ami import DIGEST_TAG, OUR_TAGS
-from ami_bakery.core.text.durations import parse_duration
-from ami_bakery.core.text.suggestions import nearest, nearest_always
+from ami_bakery.core.text.suggestions import nearest_always
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from ami_bakery.core.audit.mode import AuditMode
-
-
-class InvalidValue(Exception):
-    """A value that cannot be used. `path` leads to it, relative to the key's value."""
-
-    def __init__(self, message: str, *path: str | int) -> None:
-        super().__init__(message)
-        self.message = message
-        self.path = path
 
 
 IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}")
@@ -45,88 +49,16 @@ _TAG_NAME_LENGTH, _TAG_VALUE_LENGTH = 127, 255
 DIGEST_PARTS = ("packer-version", "plugin-versions", "environment", "selection")
 
 
-def _string(value: Any) -> str:
-    if not isinstance(value, str):
-        raise InvalidValue(f"expected a string, got {type_name(value)}")
-    if "\0" in value:
-        raise InvalidValue("a program's argument cannot contain a NUL character")
-    return value
-
-
-def _matching(pattern: re.Pattern[str], expected: str) -> Callable[[Any], str]:
-    def parse(value: Any) -> str:
-        text = _string(value)
-        if not pattern.fullmatch(text):
-            raise InvalidValue(f"expected {expected}, got {text!r}")
-        return text
-
-    return parse
-
-
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidValue(f"expected true or false, got {type_name(value)}")
-    return value
-
-
-def _path(value: Any) -> str:
-    text = _string(value)
-    if not text:
-        raise InvalidValue("expected a path, got an empty string")
-    return text
-
-
-def _list_of(parse: Callable[[Any], str]) -> Callable[[Any], tuple[str, ...]]:
-    def parse_list(value: Any) -> tuple[str, ...]:
-        if not isinstance(value, list):
-            raise InvalidValue(f"expected a list, got {type_name(value)}")
-        items = []
-        for index, item in enumerate(value):
-            try:
-                items.append(parse(item))
-            except InvalidValue as wrong:
-                raise InvalidValue(wrong.message, index, *wrong.path) from None
-        return tuple(items)
-
-    return parse_list
-
-
-def _distinct(parse: Callable[[Any], tuple[str, ...]]) -> Callable[[Any], tuple[str, ...]]:
-    return lambda value: tuple(dict.fromkeys(parse(value)))
-
-
-def _non_empty(parse: Callable[[Any], tuple[str, ...]]) -> Callable[[Any], tuple[str, ...]]:
-    def parse_list(value: Any) -> tuple[str, ...]:
-        items = parse(value)
-        if not items:
-            raise InvalidValue("expected at least one entry")
-        return items
-
-    return parse_list
-
-
-def _one_of(known: Iterable[str]) -> Callable[[Any], str]:
-    choices = tuple(known)
-
-    def parse(value: Any) -> str:
-        text = _string(value)
-        if text not in choices:
-            raise InvalidValue(f"{text!r} is not one of {', '.join(choices)}{nearest(text, choices)}")
-        return text
-
-    return parse
-
-
 def _audit(value: Any) -> AuditMode:
     from ami_bakery.core.audit.mode import AuditMode
 
-    return AuditMode(_one_of(("warn", "strict"))(value))
+    return AuditMode(one_of(("warn", "strict"))(value))
 
 
 def _ignore_pattern(value: Any) -> str:
     import pathspec
 
-    text = _string(value)
+    text = parse_string(value)
     try:
         pathspec.GitIgnoreSpec.from_lines([text])
     except ValueError as error:
@@ -140,13 +72,13 @@ def is_account(target: str) -> bool:
 
 
 def _share_target(value: Any) -> str:
-    text = _string(value)
+    text = parse_string(value)
     if not (_ACCOUNT.fullmatch(text) or _ORGANIZATION.fullmatch(text)):
         raise InvalidValue(f"expected an account (12 digits) or the ARN of an organization or OU, got {text!r}")
     return text
 
 
-parse_region = _matching(_REGION, "a region such as us-east-1")
+parse_region = matching(_REGION, "a region such as us-east-1")
 
 
 def _kms_keys(value: Any) -> KmsKeys:
@@ -160,12 +92,12 @@ def _kms_keys(value: Any) -> KmsKeys:
             region = parse_region(name)
         except InvalidValue as wrong:
             raise InvalidValue(wrong.message, name) from None
-        pairs.append((region, _within(name, _kms_key, value)))
+        pairs.append((region, parse_within(name, _kms_key, value)))
     return KmsKeys(by_region=tuple(sorted(pairs)))
 
 
 def _kms_key(value: Any) -> str:
-    text = _string(value)
+    text = parse_string(value)
     if not _KMS_KEY.fullmatch(text):
         raise InvalidValue(f"expected the id, alias (alias/...) or ARN of a KMS key, got {text!r}")
     return text
@@ -175,18 +107,6 @@ def region_of_key(key: str) -> str:
     """The region in a KMS key's ARN; empty if the key is an id or alias."""
     match = _KMS_KEY.fullmatch(key)
     return (match["region"] or "") if match else ""
-
-
-def duration_of(units: str, examples: str) -> Callable[[Any], timedelta]:
-    """Returns the parser of a key: a duration in one of these units."""
-
-    def parse(value: Any) -> timedelta:
-        try:
-            return parse_duration(_string(value), units=units, examples=examples)
-        except ValueError as wrong:
-            raise InvalidValue(str(wrong)) from None
-
-    return parse
 
 
 def packer_value(value: Any) -> str:
@@ -199,14 +119,14 @@ def packer_value(value: Any) -> str:
 
 
 def _variables(value: Any) -> tuple[tuple[str, str], ...]:
-    table = _table(value)
+    table = parse_table(value)
     pairs = []
     for name, item in table.items():
         if not VARIABLE_NAME.fullmatch(name):
             raise InvalidValue("not a valid name of a Packer variable", name)
         if name == "config_checksum":
             raise InvalidValue("reserved: ami-bakery sets this variable to the digest", name)
-        if not _is_plain(item):
+        if not is_plain(item):
             raise InvalidValue(f"expected a string, number, boolean, list or table, got {type_name(item)}", name)
         if "\0" in packer_value(item):
             raise InvalidValue("a program's argument cannot contain a NUL character", name)
@@ -215,7 +135,7 @@ def _variables(value: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _tags(value: Any) -> tuple[tuple[str, str], ...]:
-    table = _table(value)
+    table = parse_table(value)
     for name in table:
         if not 0 < len(name) <= _TAG_NAME_LENGTH or "\0" in name:
             raise InvalidValue(f"a tag's name has 1 to {_TAG_NAME_LENGTH} characters", name)
@@ -223,7 +143,7 @@ def _tags(value: Any) -> tuple[tuple[str, str], ...]:
             raise InvalidValue("names that begin with aws: are reserved for AWS", name)
         if name.lower().startswith(OUR_TAGS) or name == DIGEST_TAG:
             raise InvalidValue("reserved: ami-bakery writes this tag itself", name)
-        if len(_within(name, _string, table)) > _TAG_VALUE_LENGTH:
+        if len(parse_within(name, parse_string, table)) > _TAG_VALUE_LENGTH:
             raise InvalidValue(f"a tag's value has at most {_TAG_VALUE_LENGTH} characters", name)
     if len(table) > TAGS_AT_MOST:
         raise InvalidValue(too_many_tags(len(table)))
@@ -232,20 +152,6 @@ def _tags(value: Any) -> tuple[tuple[str, str], ...]:
 
 def too_many_tags(count: int) -> str:
     return f"expected at most {TAGS_AT_MOST} tags, got {count}"
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(_is_plain(item) for item in value)
-    if isinstance(value, dict):
-        return all(_is_plain(item) for item in value.values())
-    return isinstance(value, str | int | float | bool)
-
-
-def _table(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise InvalidValue(f"expected a table, got {type_name(value)}")
-    return value
 
 
 def _base(value: Any) -> BaseSource:
@@ -267,27 +173,26 @@ def _base(value: Any) -> BaseSource:
         if len(value) > 1:
             raise InvalidValue("ssm cannot be combined with owners or filters")
         return BaseParameter(
-            parameter=_within("ssm", _matching(re.compile(r"/?[\w./:-]+"), "the name of a parameter"), value)
+            parameter=parse_within("ssm", matching(re.compile(r"/?[\w./:-]+"), "the name of a parameter"), value)
         )
     if "owners" not in value:
         raise InvalidValue("missing owners: without owners, anyone's AMI can match the filters")
     if "filters" not in value:
         raise InvalidValue("missing filters")
-    owners = _within("owners", _non_empty(_list_of(_string)), value)
-    return BaseFilter(owners=owners, filters=_within("filters", _filters, value))
+    owners = parse_within("owners", non_empty(parse_list_of(parse_string)), value)
+    return BaseFilter(owners=owners, filters=parse_within("filters", _filters, value))
 
 
 def _filters(value: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    table = _table(value)
+    table = parse_table(value)
     if not table:
         raise InvalidValue("expected at least one filter")
     pairs = []
     for name, item in table.items():
         if isinstance(item, bool):
             item = str(item).lower()
-        pairs.append(
-            (name, _within(name, _non_empty(_list_of(_string)), {name: item if isinstance(item, list) else [item]}))
-        )
+        one = {name: item if isinstance(item, list) else [item]}
+        pairs.append((name, parse_within(name, non_empty(parse_list_of(parse_string)), one)))
     return tuple(sorted(pairs))
 
 
@@ -295,16 +200,6 @@ def _test(value: Any) -> ImageTest:
     from ami_bakery.core.config.ami_test import parse_test
 
     return parse_test(value)
-
-
-_Parsed: TypeAlias = Any
-
-
-def _within(key: str, parse: Callable[[Any], _Parsed], table: Mapping[str, Any]) -> _Parsed:
-    try:
-        return parse(table[key])
-    except InvalidValue as wrong:
-        raise InvalidValue(wrong.message, key, *wrong.path) from None
 
 
 class Key(Frozen):
@@ -321,14 +216,14 @@ KEYS: tuple[Key, ...] = (
     Key(
         name="template",
         field="template",
-        parse=_path,
+        parse=parse_path,
         type="path",
         about="The Packer template: a file (`.json`, `.pkr.hcl`, `.pkr.json`), or a folder of HCL2 files. Required.",
     ),
     Key(
         name="inputs",
         field="inputs",
-        parse=_list_of(_path),
+        parse=parse_list_of(parse_path),
         type="list of paths",
         about="Files, folders and globs that are in the digest. Default: the template's folder. "
         "`[]`: only the files that the template reads.",
@@ -336,28 +231,28 @@ KEYS: tuple[Key, ...] = (
     Key(
         name="workdir",
         field="workdir",
-        parse=_path,
+        parse=parse_path,
         type="path",
         about="The folder that Packer runs in. Default: the template's folder.",
     ),
     Key(
         name="only",
         field="only",
-        parse=_list_of(_string),
+        parse=parse_list_of(parse_string),
         type="list of strings",
         about="Packer's `-only`: run only these builds.",
     ),
     Key(
         name="except",
         field="except_",
-        parse=_list_of(_string),
+        parse=parse_list_of(parse_string),
         type="list of strings",
         about="Packer's `-except`: do not run these builds.",
     ),
     Key(
         name="ignore",
         field="ignore",
-        parse=_list_of(_ignore_pattern),
+        parse=parse_list_of(_ignore_pattern),
         type="list of gitignore patterns",
         about="Files to leave out of input folders, and of the arguments of local commands. "
         "Added to the built-in patterns.",
@@ -372,7 +267,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         name="from_variable",
         field="from_variable",
-        parse=_matching(VARIABLE_NAME, "the name of a Packer variable"),
+        parse=matching(VARIABLE_NAME, "the name of a Packer variable"),
         type="string",
         about="The Packer variable that receives the id of the source AMI. Default: `source_ami`.",
     ),
@@ -386,21 +281,21 @@ KEYS: tuple[Key, ...] = (
     Key(
         name="var_files",
         field="var_files",
-        parse=_list_of(_path),
+        parse=parse_list_of(parse_path),
         type="list of paths",
         about="Packer's `-var-file`, in order.",
     ),
     Key(
         name="env",
         field="environment",
-        parse=_list_of(_matching(_ENVIRONMENT, "the name of an environment variable")),
+        parse=parse_list_of(matching(_ENVIRONMENT, "the name of an environment variable")),
         type="list of strings",
         about="Environment variables that the image depends on. The digest covers each value, or that it is not set.",
     ),
     Key(
         name="regions",
         field="regions",
-        parse=_distinct(_non_empty(_list_of(parse_region))),
+        parse=distinct_values(non_empty(parse_list_of(parse_region))),
         type="list of regions",
         about="The AMI is built in the first region and copied to the others. "
         "Default: AWS_DEFAULT_REGION, AWS_REGION or the profile's region.",
@@ -416,7 +311,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         name="share_with",
         field="share_with",
-        parse=_distinct(_list_of(_share_target)),
+        parse=distinct_values(parse_list_of(_share_target)),
         type="list of accounts",
         about="The only accounts, organizations and OUs that are allowed to launch the AMI. "
         "Default: the template's settings.",
@@ -424,7 +319,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         name="share_snapshots",
         field="share_snapshots",
-        parse=_boolean,
+        parse=parse_boolean,
         type="boolean",
         about="Also share the AMI's snapshots with the accounts of `share_with`, so that they can copy the AMI.",
     ),
@@ -438,7 +333,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         name="enabled",
         field="enabled",
-        parse=_boolean,
+        parse=parse_boolean,
         type="boolean",
         about="`false` disables the image: commands skip it, and enabled images cannot use it in `from`. "
         "Default: `true`.",
@@ -446,7 +341,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         name="owners",
         field="owners",
-        parse=_non_empty(_list_of(_matching(re.compile(r"self|\d{12}"), "`self` or an account (12 digits)"))),
+        parse=non_empty(parse_list_of(matching(re.compile(r"self|\d{12}"), "`self` or an account (12 digits)"))),
         type="list of accounts",
         about="The owner of AMIs that count in a digest lookup: `self`, or this account's number. Default: `self`.",
     ),
@@ -460,14 +355,14 @@ KEYS: tuple[Key, ...] = (
     Key(
         name="salt",
         field="salt",
-        parse=_string,
+        parse=parse_string,
         type="string",
         about="Any text; a part of the digest. Change it to force a full rebuild.",
     ),
     Key(
         name="digest_exclude",
         field="digest_exclude",
-        parse=_list_of(_one_of(DIGEST_PARTS)),
+        parse=parse_list_of(one_of(DIGEST_PARTS)),
         type="list of strings",
         about=f"Parts to exclude from the digest: {', '.join(f'`{part}`' for part in DIGEST_PARTS)}.",
     ),
@@ -488,19 +383,3 @@ KEYS: tuple[Key, ...] = (
         "`strict`: also refuse the digest to the AMI. Needs `strace`. Default: no audit.",
     ),
 )
-
-
-def type_name(value: Any) -> str:
-    match value:
-        case bool():
-            return "a boolean"
-        case str():
-            return "a string"
-        case int() | float():
-            return "a number"
-        case list():
-            return "a list"
-        case dict():
-            return "a table"
-        case _:
-            return f"a {type(value).__name__}"

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ami_bakery.core.config.constraints import disagreements
-from ami_bakery.core.config.keys import AMI_ID, IMAGE_NAME, KEYS, TAGS_AT_MOST, InvalidValue, too_many_tags, type_name
+from ami_bakery.core.config.keys import AMI_ID, IMAGE_NAME, KEYS, TAGS_AT_MOST, too_many_tags
 from ami_bakery.core.config.model import BaseImage, Config, ImageConfig, KeyPath
+from ami_bakery.core.config.value_parsers import InvalidValue, type_name
 from ami_bakery.core.text.suggestions import nearest, nearest_always
 from ami_bakery.values import Frozen
 
