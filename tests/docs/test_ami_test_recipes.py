@@ -45,3 +45,34 @@ def test_packer_accepts_the_recipe_and_its_files_are_in_the_digest_of_the_test(e
     files = {str(path.relative_to(example.folder)) for path in folder.rglob("*") if path.is_file()}
     assert {item["path"] for item in image["test"]["inputs"]} == files
     assert {item["path"] for item in image["inputs"]} == {"web/setup.sh", "web/web.pkr.hcl"}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipe_runs_in_the_embedded_ec2_as_far_as_it_can(example: Harness, recipe: str) -> None:
+    """Commands over SSH are only recorded. Local programs are replaced by ones that record their arguments."""
+    text = (example.folder / "bakery.toml").read_text()
+    example.write("bakery.toml", text.replace("acceptance/shell", f"acceptance/{recipe}"))
+    ran = example.folder.parent / "ran"
+    for name in ("pytest", "inspec"):
+        example.program(name, f'#!/bin/sh\necho "{name} $*" >>{ran}\n')
+    ami = example.run("bake").answer
+    assert example.packer_runs == 2
+    (image,) = example.run("images", "--json").images
+    assert (image["ami"], image["tested"]) == (ami, "yes")
+    if recipe in ("testinfra", "inspec"):
+        program = {"testinfra": "pytest", "inspec": "inspec"}[recipe]
+        (arguments,) = ran.read_text().splitlines()
+        assert arguments.startswith(f"{program} ")
+        assert "ssh://ubuntu@" in arguments
+    else:
+        assert any("/tmp/script" in command.command for command in example.control.report().commands)
+    assert example.run("bake").answer == ami
+    assert example.packer_runs == 2
+    if ran.exists():
+        ran.unlink()
+        for name in ("pytest", "inspec"):
+            example.program(name, "#!/bin/sh\nexit 1\n")
+        example.write(f"acceptance/{recipe}/run.sh", f"{(EXAMPLE / 'acceptance' / recipe / 'run.sh').read_text()}\n")
+        failed = example.run("bake")
+        assert (failed.status, failed.stdout, example.packer_runs) == (1, "", 3)
+        assert f"testing {ami} of image web" in failed.stderr
