@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ami_bakery.local import Control
+from ami_bakery.local import Control, InjectedFault
 
 from .conftest import Client, bake, image, launch, tags
 from .test_images import refusal
@@ -171,6 +171,16 @@ def test_snapshots_stay_without_permission_to_delete_them(ec2: Any, control: Con
         control.enforce(None)
     assert answer["DeleteSnapshotResults"] == [{"SnapshotId": snapshot, "ReturnCode": "missing-permissions"}]
     assert ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
+
+
+def test_fault_of_delete_snapshot_keeps_a_snapshot_of_a_deregistered_ami(ec2: Any, control: Control) -> None:
+    made = bake(ec2, "app")
+    snapshot = snapshot_of(ec2, made)
+    control.plan(InjectedFault(action="DeleteSnapshot"))
+    answer = ec2.deregister_image(ImageId=made, DeleteAssociatedSnapshots=True)
+    assert answer["DeleteSnapshotResults"] == [{"SnapshotId": snapshot, "ReturnCode": "internal-error"}]
+    assert ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
+    assert control.triggered() == 1
 
 
 @pytest.mark.parametrize("attribute", ["lastLaunchedTime"])

@@ -43,6 +43,8 @@ class StrictResponse(EC2Response):
     behaviour: Behaviour
     may: Callable[[str, str], bool]
     """Whether the caller's policy allows an action on a resource."""
+    fails: Callable[[str], bool]
+    """Whether an injected fault makes an action fail that EC2 does as a part of this call."""
 
     @property
     def ec2_backend(self) -> LocalBackend:

@@ -37,6 +37,8 @@ class ImageStateActions(StrictResponse):
             return "skipped"
         if not self.may("ec2:DeleteSnapshot", f"arn:{self.partition}:ec2:{self.region}::snapshot/{snapshot_id}"):
             return "missing-permissions"
+        if self.fails("DeleteSnapshot"):
+            return "internal-error"
         return "success" if self.ec2_backend.snapshots.pop(snapshot_id, None) else "client-error"
 
     def _image_with(self, snapshot_id: str) -> str | None:

@@ -242,6 +242,8 @@ class Service:
                 ec2 = EmbeddedEc2()
                 ec2.state, ec2.behaviour, ec2.host = self._state, self.behaviour, self._host
                 ec2.may = partial(self._may, account_id, region)
+                agent = request.headers.get("user-agent", "")
+                ec2.fails = lambda action: self.faults.next(action, region, agent) is not None
                 return ec2
             case "ssm":
                 ssm = ParameterActions()
