@@ -112,6 +112,20 @@ def test_an_existing_schema_is_not_overwritten(harness: Harness) -> None:
     assert (harness.folder / ".bakery.schema.json").read_text() == "mine\n"
 
 
+def test_check_jsonschema_checks_the_file_with_the_schema_next_to_it(harness: Harness) -> None:
+    harness.write("a.pkr.hcl", BASE)
+    proposed(harness)
+    schema = (harness.folder / ".bakery.schema.json").read_text()
+    assert schema == harness.run("schema").stdout
+    toml = (harness.folder / "bakery.toml").read_text()
+    assert toml.startswith("#:schema .bakery.schema.json\n")
+    command = ("--schemafile", ".bakery.schema.json", "bakery.toml")
+    assert harness.run(*command, program="check-jsonschema").status == 0
+    harness.write("bakery.toml", toml.replace("template =", "templat ="))
+    refused = harness.run(*command, program="check-jsonschema")
+    assert (refused.status, "'templat' was unexpected" in refused.stdout) == (1, True)
+
+
 def test_a_dry_run_prints_the_file_and_writes_nothing(harness: Harness) -> None:
     harness.write("a.pkr.hcl", BASE)
     before = files_in(harness.folder)

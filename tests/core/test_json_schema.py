@@ -12,7 +12,7 @@ from jsonschema import Draft7Validator
 from ami_bakery.core.config.ami_test import TEST_KEYS
 from ami_bakery.core.config.json_schema import config_schema, value_schema
 from ami_bakery.core.config.keys import KEYS
-from ami_bakery.core.config.reader import Document, parse_config
+from ami_bakery.core.config.reader import _TOP_LEVEL, Document, parse_config
 from ami_bakery.core.config.value_parsers import InvalidValue
 
 SCHEMA = config_schema()
@@ -191,6 +191,10 @@ def test_every_key_has_a_schema_a_description_and_values_in_these_tests() -> Non
     assert [key.name for key in (*KEYS, *TEST_KEYS) if not value_schema(key)] == []
     properties = SCHEMA["definitions"]["image"]["properties"]
     assert {name: properties[name]["description"] for name in names} == {key.name: key.about for key in KEYS}
+
+
+def test_the_schema_has_every_table_of_the_file() -> None:
+    assert set(SCHEMA["properties"]) == set(_TOP_LEVEL)
 
 
 def test_the_schema_is_valid_itself() -> None:
