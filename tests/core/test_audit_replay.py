@@ -239,6 +239,22 @@ def test_nothing_below_the_repository_is_left_out_by_the_rules() -> None:
         assert {each.path for each in report.of(AuditKind.NOT_IN_DIGEST)} == {"x/f", "bin/f"}
 
 
+def test_repository_in_a_folder_of_a_rule() -> None:
+    """The rest of the folder is left out all the same: /tmp/clone reads /tmp/packer123."""
+    values = {"HOME": "/home/u", "TMPDIR": "/work"}
+    exclusions = Exclusions(values, ("/usr/src/clone", "/work/clone"), "/opt/p/packer")
+    assert exclusions.holds("/usr/lib/x")
+    assert exclusions.holds("/work/ami-bakery-1.json")
+    assert not exclusions.holds("/data/x")
+
+
+def test_rules_hold_for_the_targets_of_links() -> None:
+    exclusions = Exclusions({"HOME": "/home/u"}, (ROOT,), "/p/packer", lambda path: path.replace("/home", "/data/home"))
+    assert exclusions.holds("/data/home/u/.aws/config")
+    assert exclusions.holds("/home/u/.aws/config")
+    assert not exclusions.holds("/data/home/u/secret")
+
+
 def test_home_folder_on_path_does_not_leave_out_the_home_folder() -> None:
     report = compared(replayed(opened("/home/u/f")), environment={"PATH": "/home/u/bin:/home/u:/"})
     assert [each.path for each in report.of(AuditKind.NOT_IN_DIGEST)] == ["/home/u/f"]

@@ -8,6 +8,7 @@ from ami_bakery.core.audit.comparison import AuditKind, AuditReport
 from ami_bakery.core.audit.mode import AuditMode
 from ami_bakery.core.check.audit_findings import audit_findings, how_to_complete, list_missed
 from ami_bakery.core.check.finding import Level
+from ami_bakery.core.text.sanitize import one_line
 from ami_bakery.define.audited import audit_report
 from ami_bakery.errors import BakeryError, PackerError
 from ami_bakery.values import replace
@@ -66,13 +67,13 @@ class BuildAudit:
     def _show(self, report: AuditReport, mode: AuditMode) -> None:
         reporter = self._resolver.ports.reporter
         for finding in audit_findings(report, self._image, self._resolver.config.file, mode):
-            text = f"{self._image.name}: {finding.message} [{finding.code}]. {finding.todo}"
+            text = one_line(f"{self._image.name}: {finding.message} [{finding.code}]. {finding.todo}")
             if finding.level is Level.NOTICE:
                 reporter.note(text)
             elif mode is not AuditMode.STRICT:  # otherwise the error has them
                 reporter.warn(text)
         if len(report.of(AuditKind.NOT_IN_DIGEST)) > 1 and mode is not AuditMode.STRICT:
-            reporter.warn(f"{self._image.name}: {how_to_complete(report, self._image)}")
+            reporter.warn(one_line(f"{self._image.name}: {how_to_complete(report, self._image)}"))
 
     def refusal(self) -> tuple[str, str, str] | None:
         """Returns why the AMI must not get the digest, as the parts of an error; None if it may."""

@@ -37,7 +37,10 @@ def audit_report(
     if image.scheme is Scheme.SHA1:
         inventory = drop_in_inputs(resolver.ports.tree, image)
     coverage = _coverage(resolver, image, facts, inventory or resolver.inventory(image, facts))
-    exclusions = Exclusions(resolver.ports.environment, trace.repositories, resolver.ports.packer.program())
+    ports = resolver.ports
+    links = LinkResolver(lambda path: _link_target(ports.tree, path))
+    program = ports.packer.program()
+    exclusions = Exclusions(ports.environment, trace.repositories, program, lambda path: links.resolve(path).path)
     return _masked(compare_with_digest(trace, coverage, exclusions), facts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ami_bakery.core.audit.trace import Access, AccessKind
 from ami_bakery.values import Frozen
@@ -97,15 +97,24 @@ class Exclusions:
     packer  the path of the program
     """
 
-    def __init__(self, environment: Mapping[str, str], repositories: Sequence[str], packer: str) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        repositories: Sequence[str],
+        packer: str,
+        resolve: Callable[[str], str] = str,
+    ) -> None:
+        """`resolve`: returns the real path of an absolute path."""
         self._home = environment.get("HOME", "").rstrip("/")
+        self._homes = {self._home, resolve(self._home) if self._home.startswith("/") else ""}
         self._repositories = tuple(repositories)
         variables = [name for rule in RULES for name in rule.variables]
-        named = [path for name in variables for path in environment.get(name, "").split(":")]
+        named = [path.rstrip("/") for name in variables for path in environment.get(name, "").split(":")]
         fixed = [self._expanded(path) for rule in RULES for path in rule.folders]
+        folders = {path for path in (*fixed, *named) if path.startswith("/") and path not in self._homes}
         installed = [self._installation(folder) for folder in environment.get("PATH", "").split(":")]
-        folders = (*fixed, *named, *installed, packer)
-        self._folders = {folder.rstrip("/") for folder in folders if self._is_usable(folder)}
+        folders |= {folder.rstrip("/") for folder in (*installed, packer) if self._is_usable(folder)}
+        self._folders = folders | {real for folder in folders if (real := resolve(folder)) not in ("/", *self._homes)}
 
     def add_programs(self, accesses: Sequence[Access]) -> None:
         """Leaves out the installations of installed programs whose folders on PATH only have links to them."""
@@ -129,8 +138,9 @@ class Exclusions:
         return above if name in _PROGRAM_FOLDERS and self._is_usable(above) else folder
 
     def _is_usable(self, folder: str) -> bool:
+        """Whether an installation is neither the home folder nor above the repository."""
         folder = folder.rstrip("/")
-        is_too_much = folder == self._home or any(f"{path}/".startswith(f"{folder}/") for path in self._repositories)
+        is_too_much = folder in self._homes or any(f"{path}/".startswith(f"{folder}/") for path in self._repositories)
         return folder.startswith("/") and not is_too_much
 
     def _is_in_repository(self, path: str) -> bool:

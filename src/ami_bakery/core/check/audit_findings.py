@@ -9,6 +9,7 @@ from ami_bakery.core.audit.comparison import AuditFinding, AuditKind, AuditRepor
 from ami_bakery.core.audit.mode import AuditMode
 from ami_bakery.core.check.finding import Finding, Level
 from ami_bakery.core.definition.digest import Scheme
+from ami_bakery.core.text.sanitize import one_line
 
 if TYPE_CHECKING:
     from ami_bakery.core.config.model import ImageConfig
@@ -105,6 +106,6 @@ def list_missed(findings: Iterable[AuditFinding]) -> Iterator[str]:
     """Yields a line for each file that is not in the digest; after some, only their number."""
     missed = tuple(findings)
     for each in missed[:_SHOWN]:
-        yield f"{each.path} is not in the digest: {accessed(each)}"
+        yield one_line(f"{each.path} is not in the digest: {accessed(each)}")
     if len(missed) > _SHOWN:
         yield f"and {len(missed) - _SHOWN} more"
