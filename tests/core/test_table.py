@@ -31,6 +31,22 @@ def test_id_is_never_cut() -> None:
     assert "ami-0123456789abcdef0" in draw(TABLE, width=10)
 
 
+def test_last_column_wraps_between_words_and_breaks_no_id() -> None:
+    table = Table(columns=("IMAGE", "REASON"), rows=((Cell("app"), Cell("from ami-0123456789abcdef0 now")),))
+    assert draw(table, width=20).splitlines() == [
+        "IMAGE  REASON",
+        "app    from",
+        "       ami-0123456789abcdef0",
+        "       now",
+    ]
+
+
+def test_table_that_fits_exactly_keeps_all_columns() -> None:
+    width = max(map(len, draw(TABLE).splitlines()))
+    assert draw(TABLE, width=width) == draw(TABLE)
+    assert "wider" in draw(TABLE, width=width - 1)
+
+
 @pytest.mark.parametrize(
     ("step", "after", "shown"),
     [

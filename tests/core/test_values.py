@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import importlib
 import pickle
+import pkgutil
+from collections.abc import Iterator
 from dataclasses import FrozenInstanceError
 from functools import cached_property
 
 import pytest
 
+import ami_bakery
+from ami_bakery.core.ec2.ami import Ami
 from ami_bakery.values import Frozen, field, replace
 
 
@@ -99,3 +105,21 @@ def test_cached_property_is_computed_again_for_a_changed_copy() -> None:
     square = Square(side=2)
     assert square.area == 4
     assert replace(square, side=3).area == 9
+
+
+def below(cls: type[Frozen]) -> Iterator[type[Frozen]]:
+    for heir in cls.__subclasses__():
+        yield heir
+        yield from below(heir)
+
+
+def test_every_class_of_the_package_has_only_fields_of_its_own_kind() -> None:
+    """A `ClassVar` would become a field, and `dataclasses.field` a value."""
+    for module in pkgutil.walk_packages(ami_bakery.__path__, "ami_bakery."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    classes = [cls for cls in below(Frozen) if cls.__module__.startswith("ami_bakery.")]
+    assert Ami in classes
+    for cls in classes:
+        assert not any("ClassVar" in str(kind) for kind in cls.__annotations__.values()), cls
+        assert not any(isinstance(known.default, dataclasses.Field) for known in cls._fields.values()), cls

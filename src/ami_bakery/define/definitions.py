@@ -66,8 +66,8 @@ def define_many(
     for name, facts in read.items():
         with collect_failures(failures, name), ExitStack() as stack:
             image = resolver.image(name)
-            test = define_test(resolver, image) if kept else None
             inputs = None if facts is None else (facts, _inputs(resolver, image, facts, stack, kept=kept))
+            test = define_test(resolver, image) if kept else None
             definitions.append(replace(resolver.define(image, parents, inputs), test=test))
     return definitions
 

@@ -53,10 +53,10 @@ class Table(Frozen):
         If the table is wider than `width`, omits its optional columns, one by one, and names them at the end; then
         wraps the last column between words. Words, such as ids, are never broken.
         """
-        import textwrap
-
         table, omitted = self, []
-        while width is not None and table.optional and sum(table._widths()) + len(table.columns) * len(_GAP) > width:
+        while (
+            width is not None and table.optional and sum(table._widths()) + (len(table.columns) - 1) * len(_GAP) > width
+        ):
             omitted.append(table.optional[0])
             table = table.without(table.optional[0])
         *widths, _ = table._widths()
@@ -65,7 +65,7 @@ class Table(Frozen):
         for row in table._all_rows():
             padded = (Cell(f"{cell.text:{wide}}{_GAP}", cell.color) for cell, wide in zip(row, widths, strict=False))
             text, color = row[-1].text, row[-1].color
-            first, *more = textwrap.wrap(text, room, break_long_words=False) if room and text else [text]
+            first, *more = _wrapped(text, room) if room and text else [text]
             yield (*padded, Cell(first, color))
             for rest in more:
                 yield (Cell(" " * before), Cell(rest, color))
@@ -81,6 +81,12 @@ class Table(Frozen):
             max(map(len, texts))
             for texts in zip(*([cell.text for cell in row] for row in self._all_rows()), strict=True)
         ]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def plain(text: str, _color: str) -> str:
