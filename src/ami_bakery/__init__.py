@@ -9,7 +9,18 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ami_bakery.api import BakedImage, BakeFailed, Bakery, Event, EventKind, PlannedImage
+    from ami_bakery.api import (
+        BakedImage,
+        BakeFailed,
+        Bakery,
+        ChannelEntry,
+        ChannelFailed,
+        ChannelUpdate,
+        Event,
+        EventKind,
+        PlannedImage,
+    )
+    from ami_bakery.core.channel.parameter import ChannelResult
     from ami_bakery.core.plan.desired_state import Step, StepKind
     from ami_bakery.core.plan.outcome import Result
     from ami_bakery.core.plan.plan import Action, Reason
@@ -32,6 +43,10 @@ __all__ = [
     "BakedImage",
     "Bakery",
     "BakeryError",
+    "ChannelEntry",
+    "ChannelFailed",
+    "ChannelResult",
+    "ChannelUpdate",
     "ConfigError",
     "Event",
     "EventKind",
@@ -51,6 +66,7 @@ __all__ = [
 
 _ELSEWHERE = {
     "Action": "core.plan.plan",
+    "ChannelResult": "core.channel.parameter",
     "Reason": "core.plan.plan",
     "Result": "core.plan.outcome",
     "Step": "core.plan.desired_state",

@@ -23,9 +23,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
+from ami_bakery.core.channel.parameter import ChannelResult  # noqa: TC001
 from ami_bakery.core.config.keys import parse_region
 from ami_bakery.core.config.selection import named, with_parents
 from ami_bakery.core.config.value_parsers import InvalidValue
+from ami_bakery.core.ec2.ami import DIGEST_TAG
 from ami_bakery.core.packer.arguments import parse_packer_arguments
 from ami_bakery.core.plan.desired_state import Step  # noqa: TC001
 from ami_bakery.core.plan.outcome import Result  # noqa: TC001 (get_type_hints of the classes below needs them)
@@ -34,7 +36,7 @@ from ami_bakery.errors import BakeryError, SkippedError, UsageError
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from ami_bakery.core.config.model import Config
     from ami_bakery.core.ec2.ami import Ami
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from ami_bakery.core.plan.plan import ImagePlan
     from ami_bakery.core.text.table import Table
     from ami_bakery.define.resolver import Resolver
+    from ami_bakery.release.channel_listing import ChannelRow
+    from ami_bakery.release.promotion import ChannelChange, ChannelPolicy
 
 _JOBS = 4
 _ABSENT = 'Create one with the lines: version = 1, [images.NAME], template = "PATH". Or pass its path.'
@@ -105,6 +109,60 @@ class BakedImage(Frozen):
         if self.error is not None:
             raise self.error
         return next(iter(self.amis.values()))
+
+
+class ChannelUpdate(Frozen):
+    """The result of a promotion or roll-back for one image.
+
+    parameter  the name of the SSM parameter, which is the same in each region
+    amis       the ids that the channel has now, by region; after a failure, only regions that have the new AMI
+    error      the error if the outcome is `failed`
+    """
+
+    name: str
+    channel: str
+    parameter: str
+    outcome: ChannelResult
+    digest: str | None
+    amis: Mapping[str, str]
+    error: BakeryError | None = None
+
+
+class ChannelEntry(Frozen):
+    """A channel of an image in one region.
+
+    ami      None if this region has no parameter, or one that is not a channel
+    behind   the number of newer builds of the image in this region; None if unknown
+    by       the ARN of the last writer
+    revoked  why the AMI is revoked; None if it is not
+    differs  whether it has another build than the region that was written last
+    problem  what is wrong with it, for users; empty if nothing is
+    """
+
+    name: str
+    channel: str
+    region: str
+    parameter: str
+    ami: str | None
+    version: int | None
+    digest: str | None
+    behind: int | None
+    since: datetime | None
+    by: str | None
+    revoked: str | None
+    differs: bool
+    problem: str
+
+
+class ChannelFailed(BakeryError):
+    """A promotion or roll-back failed. `images`: the results of all images.
+
+    The message, and the `__cause__`, are those of the first image that failed.
+    """
+
+    def __init__(self, images: tuple[ChannelUpdate, ...], first: BakeryError) -> None:
+        super().__init__(first.doing, first.wrong, first.todo)
+        self.images = images
 
 
 class BakeFailed(BakeryError):
@@ -280,6 +338,72 @@ class Bakery:
             raise BakeFailed(tuple(baked[name] for name in with_parents(self._config, names)), first) from first
         return tuple(baked[name] for name in names)
 
+    def promote(
+        self,
+        *images: str,
+        to: str,
+        source: str | None = None,
+        ami: str | None = None,
+        adopt: bool = False,
+        timeout: timedelta | None = None,
+        wait: bool = True,
+        wait_timeout: timedelta | None = None,
+    ) -> tuple[ChannelUpdate, ...]:
+        """Puts an AMI of each image into the channel `to`, in every region. Accepts globs; the default is all images.
+
+        source   promote the AMI of this channel; the default is the AMI of the current definition
+        ami      promote this AMI of the only image, and its copies in the other regions
+        adopt    overwrite parameters that ami-bakery did not create
+        timeout  how long each region may take to show the AMI; the default is a minute
+        wait     wait for another runner that changes the channel, at most `wait_timeout`; otherwise `BusyError`
+
+        Raises `ChannelFailed` if an image failed, after all others are done.
+        """
+        from ami_bakery.release.promotion import Origin, promote
+
+        names = named(self._config, images)
+        if source and ami:
+            raise UsageError("promoting", "source and ami are both given", "Give one of them.")
+        if ami and len(names) != 1:
+            raise UsageError("promoting an AMI", f"{len(names)} images are selected", "Name exactly one image.")
+        policy = _channel_policy(adopt, timeout, wait, wait_timeout)
+        with self._resolver(trusted=True, fetch_plugins=True) as resolver:
+            return _updates(promote(resolver, names, to, Origin(channel=source or "", ami=ami or ""), policy))
+
+    def rollback(
+        self,
+        image: str,
+        *,
+        channel: str,
+        to: str | int | None = None,
+        adopt: bool = False,
+        timeout: timedelta | None = None,
+        wait: bool = True,
+        wait_timeout: timedelta | None = None,
+    ) -> ChannelUpdate:
+        """Puts the previous AMI that exists and is not revoked back into the channel, in every region.
+
+        to  an AMI that was in the channel, or the number of a version in the image's first region
+
+        The other arguments and errors are those of `promote`.
+        """
+        from ami_bakery.release.promotion import roll_back
+
+        policy = _channel_policy(adopt, timeout, wait, wait_timeout)
+        target = "" if to is None else str(to)
+        if target and not target.startswith("ami-") and not (target.isascii() and target.isdigit()):
+            raise UsageError("rolling back", f"to={target!r} is neither an AMI id nor a version", "Correct it.")
+        with self._resolver(trusted=True, fetch_plugins=True) as resolver:
+            (update,) = _updates(roll_back(resolver, named(self._config, [image]), channel, target, policy))
+            return update
+
+    def channels(self, *images: str) -> tuple[ChannelEntry, ...]:
+        """Returns the channels of these images in each region. Accepts globs; the default is all images."""
+        from ami_bakery.release.channel_listing import list_channels
+
+        with self._resolver(trusted=False, fetch_plugins=False) as resolver:
+            return tuple(map(_entry, list_channels(resolver, named(self._config, images))))
+
     @contextmanager
     def _resolver(self, *, trusted: bool, fetch_plugins: bool) -> Iterator[Resolver]:
         """Creates new ports for each call: interrupted ones stay interrupted, and credentials expire."""
@@ -387,6 +511,55 @@ def _planned(plan: ImagePlan) -> PlannedImage:
         regions=plan.regions,
         amis=_ids(plan.amis),
         steps=plan.steps,
+    )
+
+
+def _channel_policy(
+    adopt: bool, timeout: timedelta | None, wait: bool, wait_timeout: timedelta | None
+) -> ChannelPolicy:
+    from ami_bakery.bake import WaitPolicy
+    from ami_bakery.release.promotion import DEFAULT_TIMEOUT, ChannelPolicy
+
+    waits = WaitPolicy(waits=wait, timeout=wait_timeout)
+    return ChannelPolicy(wait=waits, timeout=DEFAULT_TIMEOUT if timeout is None else timeout, adopt=adopt)
+
+
+def _updates(changes: Iterable[ChannelChange]) -> tuple[ChannelUpdate, ...]:
+    """Returns the results. Raises `ChannelFailed` if one has an error."""
+    updates = tuple(
+        ChannelUpdate(
+            name=change.image,
+            channel=change.channel,
+            parameter=change.parameter,
+            outcome=change.result,
+            digest=change.digest or None,
+            amis=_ids(change.amis),
+            error=change.error,
+        )
+        for change in changes
+    )
+    first = next((update.error for update in updates if update.error is not None), None)
+    if first is not None:
+        raise ChannelFailed(updates, first) from first
+    return updates
+
+
+def _entry(row: ChannelRow) -> ChannelEntry:
+    current = row.current
+    return ChannelEntry(
+        name=row.image,
+        channel=row.channel,
+        region=row.region,
+        parameter=row.parameter.name,
+        ami=current.value if current and current.holds_amis else None,
+        version=current.number if current else None,
+        digest=row.ami.tags.get(DIGEST_TAG) if row.ami else None,
+        behind=row.behind,
+        since=current.modified if current else None,
+        by=(current.user if current else "") or None,
+        revoked=row.revoked or None,
+        differs=row.differs,
+        problem=row.problem,
     )
 
 

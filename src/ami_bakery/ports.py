@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ami_bakery.core.audit.trace import Trace
+    from ami_bakery.core.channel.parameter import ChannelVersion
     from ami_bakery.core.config.model import Config
     from ami_bakery.core.definition.stamp import Stamp
     from ami_bakery.core.ec2.ami import Ami
@@ -233,6 +234,22 @@ class ParameterStore(Protocol):
 
     def values(self, region: str, names: Sequence[str]) -> Mapping[str, str | BakeryError]:
         """Returns the AMI id in each parameter, or the error. One bad name does not affect the others."""
+
+    def below(self, region: str, path: str) -> tuple[str, ...]:
+        """Returns the names of all parameters below a path, sorted. Raises `AwsError`."""
+
+    def history(self, region: str, name: str) -> tuple[ChannelVersion, ...]:
+        """Returns the versions of a parameter, oldest first; none if it does not exist. Raises `AwsError`."""
+
+    def current(self, region: str, name: str) -> tuple[int, str] | None:
+        """Returns the newest version's number and value; None without a parameter. Raises `AwsError`."""
+
+    def put(self, region: str, name: str, ami: str, description: str, *, overwrite: bool) -> int:
+        """Asks SSM to write an AMI id. Returns the number that the version will have. Raises `AwsError`.
+
+        SSM validates the id later, and drops the write if it is invalid. Without `overwrite`, an existing parameter is
+        an error with the code `ParameterAlreadyExists`.
+        """
 
 
 class BuildRequest(Frozen):

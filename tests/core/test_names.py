@@ -45,7 +45,7 @@ def _public_functions(path: Path) -> Iterator[str]:
 
 
 def _is_entry_point(path: Path, function: str) -> bool:
-    if path.parent == SOURCE / "cli/commands":
+    if SOURCE / "cli/commands" in path.parents:
         return function in ("run", "add_arguments")
     return function == "main"
 

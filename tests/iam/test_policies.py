@@ -216,3 +216,38 @@ def test_plan_and_list_commands_need_only_the_smaller_policy(app: Harness) -> No
 
 def test_policy_for_bake_includes_the_policy_for_plan() -> None:
     assert actions_of(load("plan-policy.json")) <= actions_of(load("policy.json"))
+
+
+def test_channel_commands_need_the_whole_policy_for_channels_and_nothing_more(app: Harness, ec2: EC2Client) -> None:
+    first = app.run("bake").answer
+    app.write("ami/setup.sh", "echo changed\n")
+    policy = load("channel-policy.json")
+    app.control.enforce(policy)
+    app.control.clear_report()
+    assert app.run("promote", "app", "--to", "stable").status == 1
+    calls = app.control.report().calls
+    app.control.enforce(None)
+    second = app.run("bake").answer
+    # The lock of a runner that was killed.
+    tags: list[TagTypeDef] = [{"Key": "ami-bakery:lock", "Value": "/ami-bakery/app/stable"}]
+    name = "ami-bakery-lock-/ami-bakery/app/stable"
+    ec2.create_key_pair(KeyName=name, TagSpecifications=[{"ResourceType": "key-pair", "Tags": tags}])
+    app.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "4"
+    app.control.enforce(policy)
+    app.control.clear_report()
+    for arguments in (
+        ("promote", "app", "--ami", first, "--to", "stable"),
+        ("promote", "app", "--to", "stable"),
+        ("rollback", "app", "--channel", "stable"),
+        ("revoke", first, "--reason", "bad", "--rollback-channels"),
+        ("unrevoke", first),
+        ("channels", "--history"),
+        ("revoke", second, "--reason", "bad"),
+        ("check",),
+    ):
+        run = app.run(*arguments)
+        assert run.status == 0, run.stderr
+        assert "cannot check" not in run.stderr
+    calls += app.control.report().calls
+    assert refused(calls) == []
+    assert {f"{call.service}:{call.action}" for call in calls} - {"sts:GetCallerIdentity"} == actions_of(policy)

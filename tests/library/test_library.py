@@ -305,3 +305,37 @@ def test_plan_installs_plugins_only_with_init(app: Harness) -> None:
     assert not state.exists()
     assert said(app, load + "print(json.dumps(bakery.plan(init=True)[0].action))") == "bake"
     assert state.exists()
+
+
+def test_promote_roll_back_and_list_channels(app: Harness) -> None:
+    script = """
+import pathlib
+bakery = Bakery.load()
+(first,) = bakery.bake()
+(promoted,) = bakery.promote(to="stable")
+pathlib.Path("ami/setup.sh").write_text("echo changed\\n")
+try:
+    bakery.promote("app", to="stable")
+except ChannelFailed as failed:
+    refused = (failed.images[0].outcome, failed.wrong[:24])
+(second,) = bakery.bake()
+(again,) = bakery.promote("app", to="stable")
+back = bakery.rollback("app", channel="stable")
+(entry,) = bakery.channels()
+print(json.dumps([
+    promoted.outcome, promoted.amis == first.amis, refused, again.amis == second.amis,
+    back.outcome, back.amis == first.amis, entry.ami == first.ami_id, entry.version, entry.behind, entry.problem,
+]))
+"""
+    assert said(app, script) == [
+        "promoted",
+        True,
+        ["failed", "no finished AMI of the c"],
+        True,
+        "rolled-back",
+        True,
+        True,
+        3,
+        1,
+        "",
+    ]

@@ -102,15 +102,15 @@ def check_names(resolver: Resolver, planned: Planned) -> None:
     regions = dict.fromkeys((home, *planned.definition.regions_of_template)) if names else ()
     for region in regions:
         for ami in resolver.ports.ec2.find_by_name(region, names):
-            if ami.state is AmiState.DISABLED or (region != home and not replaces):
+            if ami.state is AmiState.DISABLED or ((region != home or ami.revoked) and not replaces):
                 raise _name_taken(planned, ami)
 
 
 def _name_taken(planned: Planned, ami: Ami) -> AwsError:
     image, digest = planned.definition.image.name, planned.plan.digest
-    state = f"{ami.state} AMI {ami.id}"
+    state = f"{'revoked' if ami.revoked else ami.state} AMI {ami.id}"
     todo = f"Deregister it if it is not needed: aws ec2 deregister-image --region {ami.region} --image-id {ami.id}"
-    if ami.state is AmiState.DISABLED and digest is not None and ami.carries(digest):
+    if ami.state is AmiState.DISABLED and digest is not None and ami.carries(digest) and not ami.revoked:
         state += ", which was built from this definition"
         todo = f"Enable it: aws ec2 enable-image --region {ami.region} --image-id {ami.id}. Or: {todo}"
     return AwsError(

@@ -25,6 +25,11 @@ COMMANDS = {
     "test": "test existing AMIs without building",
     "audit": "build images without AWS, and find files that are not in the digest",
     "images": "list built AMIs",
+    "promote": "put AMIs into a channel, an SSM parameter in each region",
+    "rollback": "put the previous AMI back into a channel",
+    "channels": "list the AMIs in channels",
+    "revoke": "mark AMIs as unusable, with a reason",
+    "unrevoke": "take the revocation of AMIs back",
     "init": "propose a bakery.toml for the Packer templates of a folder",
     "schema": "print the JSON Schema of bakery.toml",
     "terraform-external": "serve as a Terraform `external` data source (JSON on stdin and stdout)",
@@ -32,6 +37,7 @@ COMMANDS = {
     "completion": "print the shell completion script for bash, zsh or fish",
 }
 """Commands and their help. A command's module is imported only when the command runs."""
+_RELEASE = ("promote", "rollback", "channels", "revoke", "unrevoke")
 TAKE_DASHES = ("bake", "plan", "digest", "inputs", "check", "test", "audit", "images", "terraform-external", "local")
 _OF_PACKER_BUILD = ("bake", "plan", "test", "audit")
 EPILOG = """\
@@ -83,7 +89,8 @@ def make_parser(program: str = "ami-bakery", *, used: Collection[str] = COMMANDS
 
 
 def command_module(name: str) -> Subcommand:
-    module: object = importlib.import_module(f"ami_bakery.cli.commands.{name.replace('-', '_')}")
+    folder = "release." if name in _RELEASE else ""
+    module: object = importlib.import_module(f"ami_bakery.cli.commands.{folder}{name.replace('-', '_')}")
     return module  # type: ignore[return-value]
 
 

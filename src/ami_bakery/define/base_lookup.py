@@ -11,6 +11,7 @@ from ami_bakery.core.config.model import BaseFilter, BaseParameter, ImageConfig
 from ami_bakery.core.ec2.ami import Ami, newest_in_second
 from ami_bakery.core.packer.csv_filter import listed
 from ami_bakery.core.text.masking import Masker
+from ami_bakery.core.text.sanitize import one_line
 from ami_bakery.errors import AwsError, BakeryError
 from ami_bakery.values import Frozen, field
 
@@ -20,13 +21,18 @@ if TYPE_CHECKING:
 
 
 class AmiQuery(Frozen):
-    """A query for the newest available AMI that matches the filters. `written`: see `SourceAmiFilter`."""
+    """A query for the newest available AMI that matches the filters.
+
+    written    see `SourceAmiFilter`
+    by_packer  whether Packer runs the same query, so that its result cannot be changed
+    """
 
     region: str
     owners: tuple[str, ...]
     filters: tuple[tuple[str, tuple[str, ...]], ...]
     deprecated: bool = False
     written: str = field(default="", compare=False)
+    by_packer: bool = False
 
     def __str__(self) -> str:
         if self.written:
@@ -76,6 +82,7 @@ def query_of_filter(ami_filter: SourceAmiFilter, region: str, packer: Packer) ->
         filters=filters,
         deprecated=ami_filter.deprecated,
         written=ami_filter.written,
+        by_packer=True,
     )
 
 
@@ -123,11 +130,24 @@ def matching_amis(ports: Ports, query: AmiQuery, *, in_any_state: bool = False) 
 
 def _ask_ec2(ports: Ports, query: AmiQuery) -> dict[BaseQuery, BaseResult]:
     try:
-        return {query: newest_in_second(matching_amis(ports, query))}
+        return {query: _newest_usable(query, matching_amis(ports, query))}
     except AwsError as error:
         return {query: _without_values(query, error) if query.written else error}
     except BakeryError as error:
         return {query: error}
+
+
+def _newest_usable(query: AmiQuery, amis: tuple[Ami, ...]) -> BaseResult:
+    """Returns the newest AMIs, without revoked ones. Packer's own filter would find those: they are an error."""
+    newest = newest_in_second(amis)
+    revoked = next((ami for ami in newest if ami.revoked), None)
+    if revoked is not None and query.by_packer:
+        return AwsError(
+            f"looking up the source AMI in {query.region}",
+            f"{revoked.id}, the newest AMI that matches the filter, is revoked: {one_line(revoked.revoked)}",
+            "Packer would use it. Change the filter, or use `from` in bakery.toml, which ignores revoked AMIs.",
+        )
+    return newest_in_second(ami for ami in amis if not ami.revoked)
 
 
 def _without_values(query: AmiQuery, error: AwsError) -> AwsError:

@@ -95,7 +95,8 @@ class Listing:
             }
             latest, now = newest(item.ami for item in own.values()), definition.digest
             base = {ami for _, ami in definition.base} if definition.base else None
-            if latest is not None and (now is None or not any(item.ami.carries(now, base) for item in own.values())):
+            current = any(not item.ami.revoked and now and item.ami.carries(now, base) for item in own.values())
+            if latest is not None and not current:
                 outdated.append(
                     Outdated(
                         made=own[latest.id],

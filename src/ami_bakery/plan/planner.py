@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from ami_bakery.core.check.finding import selection_findings, sure_failure
 from ami_bakery.core.check.tag_limit import tag_findings
 from ami_bakery.core.concurrency import run_all
-from ami_bakery.core.config.model import BaseId
+from ami_bakery.core.config.model import BaseId, BaseParameter
 from ami_bakery.core.config.selection import parent_of, with_parents
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, Ami, newest
 from ami_bakery.core.plan.explain import explain
 from ami_bakery.core.plan.plan import Action, ImagePlan, Reason, Wanted, being_baked, decide, verify_bases
+from ami_bakery.core.text.sanitize import one_line
 from ami_bakery.define.accounts import check_account
 from ami_bakery.define.definitions import collect_failures, define_many
 from ami_bakery.errors import AwsError, BakeryError, DeniedError, TemplateError
@@ -329,7 +330,7 @@ def _reuses(planned: Planned) -> bool:
 
 def _builds_from_id(planned: Planned) -> bool:
     base = planned.definition.image.base
-    return planned.plan.action is Action.BAKE and (base is None or isinstance(base, BaseId))
+    return planned.plan.action is Action.BAKE and (base is None or isinstance(base, BaseId | BaseParameter))
 
 
 def _reuses_or_builds_from_id(planned: Planned) -> bool:
@@ -347,6 +348,14 @@ def _check_bases_exist(resolver: Resolver, planned: Planned, bases: _Amis) -> No
             # A data source of the template found it.
             named_by = [builder.location for builder in (facts.builders if facts else ())]
         raise missing_base_error(image.name, planned.plan.regions[0], missing, named_by)
+    for base in _base_ids(planned):
+        ami = bases[planned.plan.regions[0], base]
+        if ami.revoked:
+            raise AwsError(
+                f"looking for the source AMI of image {planned.plan.image} in {ami.region}",
+                f"{ami.id} is revoked: {one_line(ami.revoked)}",
+                "Use another source AMI: `from` in bakery.toml, or source_ami in the template.",
+            )
 
 
 def missing_base_error(
@@ -385,7 +394,7 @@ def _may_be_kept(definition: ImageDefinition, found: Mapping[str, Sequence[Ami]]
     digest = definition.digest
     if definition.test is None or digest is None:
         return False
-    return not any(ami.available and ami.carries(digest) for ami in found.get(digest.hex, ()))
+    return not any(ami.available and not ami.revoked and ami.carries(digest) for ami in found.get(digest.hex, ()))
 
 
 def _look_up_failed(resolver: Resolver, definitions: Sequence[ImageDefinition]) -> tuple[Ami, ...]:

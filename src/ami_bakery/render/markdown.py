@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.errors import BakeryError
+    from ami_bakery.release.promotion import ChannelChange
+    from ami_bakery.release.revocation import RevocationChange
 
 _PUNCTUATION = re.compile(r"[\\`*_{}\[\]()#+!|~]")
 _LONGEST_ERROR = 8000
@@ -122,6 +124,32 @@ def outcomes_markdown(outcomes: Sequence[Outcome]) -> str:
         if outcome.error is not None
     )
     return "\n".join([table, *failures])
+
+
+def changes_markdown(command: str, changes: Sequence[ChannelChange]) -> str:
+    """Renders a row for each image, and the errors of failed images below the table."""
+    rows = [
+        (f"**{change.result}**", _text(change.image), _text(change.channel), _amis(change.amis)) for change in changes
+    ]
+    counts = Counter(change.result.value for change in changes)
+    counted = ", ".join(f"{count} {result}" for result, count in counts.items())
+    heading = f"ami-bakery {command}: {counted or 'nothing to do'}"
+    failures = (
+        f"#### {_text(change.image)}\n\n{_fenced(_shortened_error(change.error))}\n"
+        for change in changes
+        if change.error is not None
+    )
+    return "\n".join([_section(heading, ("outcome", "image", "channel", "AMIs"), rows), *failures])
+
+
+def revocation_markdown(command: str, changes: Sequence[RevocationChange], rolled_back: Sequence[ChannelChange]) -> str:
+    """Renders a row for each AMI, and what happened to the channels."""
+    rows = [
+        (f"**{change.result}**", _text(change.image), f"{_code(change.ami.id)} {_text(change.ami.region)}")
+        for change in changes
+    ]
+    table = _section(f"ami-bakery {command}", ("outcome", "image", "AMI"), rows)
+    return "\n".join([table, changes_markdown("rollback", rolled_back)]) if rolled_back else table
 
 
 def findings_markdown(found: Mapping[str, Sequence[Finding]]) -> str:

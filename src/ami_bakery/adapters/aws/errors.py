@@ -37,6 +37,9 @@ _BY_CODE = {
     "InvalidAMIAttributeItemValue": "Correct `share_with`: EC2 does not know that account.",
     "TagPolicyViolation": "A tag policy rejects the tags. Correct `tags` in bakery.toml or the template.",
     "ParameterNotFound": "Correct the name of the parameter, or the region.",
+    "ParameterLimitExceeded": "Delete parameters that are not needed, or ask AWS for a higher quota.",
+    "ThrottlingException": f"The account has reached an API rate limit. {_LATER}",
+    "TooManyUpdates": f"Another write of this parameter is in progress. {_LATER}",
 }
 _DEFAULT_KEY = re.compile(r"(?i)encrypted .*(can.?t|cannot) be shared")
 """EC2 has two codes and two messages for this: one for AMIs, one for snapshots."""

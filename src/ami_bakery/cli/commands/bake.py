@@ -8,14 +8,21 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ami_bakery.bake import WaitPolicy, bake_all
-from ami_bakery.cli.commands.context import CommandContext, add_packer, add_regions, add_selection, duration
+from ami_bakery.cli.commands.context import (
+    CommandContext,
+    add_packer,
+    add_regions,
+    add_selection,
+    duration,
+    exit_status,
+)
 from ami_bakery.cli.commands.output import OutputFile, OutputFormat, add_output, output_files, write_all
 from ami_bakery.core.ci.dotenv import LIMIT_VARIABLE, variable_limit
 from ami_bakery.core.config.selection import shown_names, with_parents
 from ami_bakery.core.definition.bake_outputs import ANSWER_FILE
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.plan.outcome import Result
-from ami_bakery.errors import BakeryError, BusyError, UsageError
+from ami_bakery.errors import UsageError
 from ami_bakery.render.text import (
     document,
     dotenv,
@@ -168,14 +175,7 @@ def bake_and_report(
     for outcome in asked:
         _write_drop_in_answer(context, config.image(outcome.image), outcome)
     write_all(outputs, context, lambda output: _content(context, ports, output, asked))
-    return _status([outcome.error for outcome in outcomes if outcome.error is not None])
-
-
-def _status(errors: Sequence[BakeryError]) -> int:
-    """Returns the exit status. Permanent failures take precedence over "busy", which a retry may resolve."""
-    busy = [error for error in errors if isinstance(error, BusyError)]
-    lasting = [error for error in errors if error not in busy]
-    return max((error.exit_status for error in lasting or busy), default=0)
+    return exit_status([outcome.error for outcome in outcomes if outcome.error is not None])
 
 
 def _check_id(context: CommandContext, names: Sequence[str]) -> None:

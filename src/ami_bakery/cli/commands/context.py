@@ -10,7 +10,7 @@ from ami_bakery.core.config.selection import has_tags, named, with_downstream
 from ami_bakery.core.packer.arguments import parse_packer_arguments
 from ami_bakery.core.text.durations import parse_duration
 from ami_bakery.define.resolver import Resolver
-from ami_bakery.errors import OutputError, UsageError
+from ami_bakery.errors import BakeryError, BusyError, OutputError, UsageError
 from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ami_bakery.ports import Ports
 
 
+_CHANGING = frozenset({"bake", "test", "audit", "promote", "rollback", "revoke", "unrevoke"})
+"""Commands that build, or that change AMIs or channels. They may start programs of the repository."""
 How = Literal["replace", "replace-link", "append", "create"]
 """`replace` writes to the target of a symbolic link, `replace-link` puts a file in the link's place, `create` fails if
 the file exists."""
@@ -98,7 +100,7 @@ class CommandContext(Frozen):
             raise UsageError("reading --template", f"--template cannot be combined with {given[0]}", "Use one of them.")
 
     def resolver(self) -> Resolver:
-        config, ports = self.bakery(None, self.arguments.command in ("bake", "test", "audit"))
+        config, ports = self.bakery(None, self.arguments.command in _CHANGING)
         regions = tuple(dict.fromkeys(getattr(self.arguments, "region", None) or ()))
         return Resolver(
             ports=ports,
@@ -132,6 +134,13 @@ class CommandContext(Frozen):
         if not names:
             resolver.ports.reporter.note(f"nothing to do: no image {' and '.join(conditions)}")
         return with_downstream(resolver.config, names) if arguments.downstream else names
+
+
+def exit_status(errors: Sequence[BakeryError]) -> int:
+    """Returns the exit status. Permanent failures take precedence over "busy", which a retry may resolve."""
+    busy = [error for error in errors if isinstance(error, BusyError)]
+    lasting = [error for error in errors if error not in busy]
+    return max((error.exit_status for error in lasting or busy), default=0)
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from ami_bakery.core.audit.mode import AuditMode
 from ami_bakery.core.config.ami_test import TEST_KEYS
+from ami_bakery.core.config.channel_keys import CHANNEL_KEYS
 from ami_bakery.core.config.keys import AMI_ID, DIGEST_PARTS, IMAGE_NAME, KEYS, TAGS_AT_MOST, VARIABLE_NAME, Key
 from ami_bakery.core.config.model import OnFailure
 
@@ -105,6 +106,8 @@ VALUES: Mapping[str, Schema] = {
     "audit": {"enum": [each.value for each in AuditMode]},
     "timeout": _matching(r"^(?=[0-9]{1,6}[smhd]$)0*[1-9][0-9]*[smhd]$"),
     "on_failure": {"enum": [each.value for each in OnFailure]},
+    "prefix": _matching(r"^(?!/([Aa][Ww][Ss]|[Ss][Ss][Mm]))(/[A-Za-z0-9_.-]+){1,13}$"),
+    "names": _list_of(_matching(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"), at_least=1),
 }
 """The schema of each key's value, by the key's name: for keys of images and of their tables."""
 _TABLES: Mapping[str, tuple[Key, ...]] = {"test": TEST_KEYS}
@@ -130,6 +133,7 @@ def config_schema() -> dict[str, Any]:
         "properties": {
             "version": {"description": "The version of the format.", "const": 1},
             "defaults": {"description": "Keys for all images; an image's own keys win.", "$ref": "#/definitions/image"},
+            "channels": {"description": "Channels: SSM parameters that name AMIs.", **_table(CHANNEL_KEYS)},
             "images": {
                 "description": "The images by name.",
                 "type": "object",

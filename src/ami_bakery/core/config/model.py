@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
+from ami_bakery.core.channel.names import ChannelSettings
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.template.location import SourceLocation
 from ami_bakery.values import Frozen, field
@@ -154,6 +155,7 @@ class Config(Frozen):
     root: str
     file: str
     images: tuple[ImageConfig, ...]
+    channels: ChannelSettings = field(default_factory=ChannelSettings)
 
     def has(self, name: str) -> bool:
         return name in self._by_name

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ami_bakery.core.channel.names import ChannelSettings
+from ami_bakery.core.config.channel_keys import parse_channels
 from ami_bakery.core.config.constraints import disagreements
 from ami_bakery.core.config.keys import AMI_ID, IMAGE_NAME, KEYS, TAGS_AT_MOST, too_many_tags
 from ami_bakery.core.config.model import BaseImage, Config, ImageConfig, KeyPath
@@ -48,14 +50,15 @@ _MERGED = ("variables", "tags")
 """Fields whose tables in the defaults and in the image are merged by name."""
 _RENAMED = {"digest_without": "digest_exclude"}
 """Old names of keys."""
-_TOP_LEVEL = ("version", "defaults", "images")
+_TOP_LEVEL = ("version", "defaults", "images", "channels")
 
 
 def parse_config(document: Document, *, root: str) -> tuple[Config, tuple[Problem, ...]]:
     """Returns the `Config`, and all problems sorted by line. If there are problems, the config is incomplete."""
     reader = _Reader(document)
-    images = reader.read()
-    return Config(root=root, file=document.file, images=images), tuple(sorted(reader.problems))
+    images, channels = reader.read(), reader.channels()
+    config = Config(root=root, file=document.file, images=images, channels=channels)
+    return config, tuple(sorted(reader.problems))
 
 
 class _Reader:
@@ -94,6 +97,13 @@ class _Reader:
         self._check_bases(tables)
         self._check_default_keys(images, defaults)
         return images
+
+    def channels(self) -> ChannelSettings:
+        try:
+            return parse_channels(self.document.data.get("channels", {}))
+        except InvalidValue as wrong:
+            self._problem(("channels", *wrong.path), wrong.message)
+            return ChannelSettings()
 
     def _image(self, name: str, table: Any, defaults: Mapping[str, Any]) -> ImageConfig | None:
         path = ("images", name)

@@ -33,6 +33,8 @@ TESTED_TAG = "ami-bakery:tested"
 """The digest of the test that the AMI passed."""
 TEST_FAILED_TAG = "ami-bakery:test-failed"
 """The digest of a verified AMI that failed its test, and so has no digest tag. The next run tests it again."""
+REVOKED_TAG = "ami-bakery:revoked"
+"""Why the AMI is revoked. It does not count, is no source AMI, and is never promoted. Copies have the same value."""
 SHARED_TAG = "ami-bakery:shared"
 """The shares that ami-bakery granted, so that it can revoke them: `launch 123456789012`."""
 
@@ -99,6 +101,11 @@ class Ami(Frozen):
     def test_failed(self) -> str:
         """The AMI's own digest, as hex, if it failed its last test; otherwise empty."""
         return self.tags.get(TEST_FAILED_TAG, "")
+
+    @property
+    def revoked(self) -> str:
+        """Why it is revoked, as its tag says; empty if it is not."""
+        return self.tags.get(REVOKED_TAG, "")
 
     def carries(self, digest: Digest, base: Collection[str] | None = None) -> bool:
         """Whether this AMI is the finished result of `digest`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from ami_bakery.core.plan.desired_state import (
     reconcile_steps,
     revoke_steps,
 )
+from ami_bakery.core.plan.revoked import revoked_amis
 from ami_bakery.core.plan.tested import AmiTestState, kept_ami, tested_state
 from ami_bakery.values import Frozen, field, replace
 
@@ -130,8 +131,8 @@ class ImagePlan(Frozen):
         return tuple(region for region in self.regions if region not in self.amis)
 
 
-def present(found: Iterable[Ami], wanted: Wanted) -> dict[str, Ami]:
-    """Returns the matching AMIs by region: finished, available, with this digest, and all of the same build.
+def present(found: Collection[Ami], wanted: Wanted) -> dict[str, Ami]:
+    """Returns the matching AMIs by region: finished, available, with this digest, not revoked, and all of one build.
 
     AMIs of one build have the same origin tag. If there are several builds of a digest (`--force`), the newest one with
     an AMI in the build region is used; one that passed the current test is preferred. AMIs of an older build do not
@@ -140,8 +141,14 @@ def present(found: Iterable[Ami], wanted: Wanted) -> dict[str, Ami]:
     if wanted.digest is None:
         return {}
     bakes: dict[str, list[Ami]] = {}
+    revoked = _revoked(found, wanted.digest)
     for ami in found:
-        if ami.available and ami.carries(wanted.digest, wanted.base) and ami.region in wanted.regions:
+        if (
+            ami.id not in revoked
+            and ami.available
+            and ami.carries(wanted.digest, wanted.base)
+            and ami.region in wanted.regions
+        ):
             bakes.setdefault(ami.tags.get(ORIGIN_TAG, ""), []).append(ami)
     candidates = []
     for amis in bakes.values():
@@ -161,6 +168,11 @@ def present(found: Iterable[Ami], wanted: Wanted) -> dict[str, Ami]:
         if best_there is not None:
             by_region[region] = best_there
     return by_region
+
+
+def _revoked(found: Collection[Ami], digest: Digest) -> Mapping[str, str]:
+    """Returns why AMIs are revoked, by id. The drop-in mode knows no revocation."""
+    return revoked_amis(found) if digest.scheme is Scheme.SHA256 else {}
 
 
 def decide(
@@ -368,11 +380,21 @@ def _without_ami(
         ami = pending[0]
         detail = f"{ami.id} ({ami.region}) has this digest and is pending"
         return Action.WAIT, (Reason("pending", ami.id, detail),)
-    unusable = (
+    revoked = _revoked(found, digest)
+    unusable = tuple(
         Reason("not-finished", ami.id, f"{ami.id} ({ami.region}) has this digest but does not count: {why}")
         for ami in found
+        if ami.id not in revoked
         for why in [_why_not(ami, base)]
     )
+    if revoked:
+        # The definition did not change, so there is nothing to explain.
+        reasons = (
+            Reason("revoked", ami.id, f"{ami.id} ({ami.region}) is revoked: {revoked[ami.id]}")
+            for ami in found
+            if ami.id in revoked
+        )
+        return Action.BAKE, (*reasons, *unusable)
     return Action.BAKE, (Reason("no-ami", digest.hex, f"no AMI with digest {digest.short}"), *unusable)
 
 
@@ -412,6 +434,6 @@ def _reuse_reasons(wanted: Wanted, found: Sequence[Ami], amis: Mapping[str, Ami]
         same = [
             other for other in found if other.region == region and other.id != ami.id and wanted.has_right_key(other)
         ]
-        others = [other.id for other in same if other.available]
+        others = [other.id for other in same if other.available and not other.revoked]
         if others:
             yield Reason("multiple-amis", region, f"{len(others) + 1} AMIs match in {region}; using the newest")

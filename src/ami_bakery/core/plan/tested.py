@@ -44,6 +44,7 @@ def kept_ami(failed: Iterable[Ami], digest: Digest, base: Collection[str] | None
         ami
         for ami in failed
         if ami.available
+        and not ami.revoked
         and ami.verified
         and ami.region == region
         and ami.test_failed == digest.hex

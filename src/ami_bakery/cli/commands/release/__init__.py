@@ -1,0 +1,1 @@
+"""The commands that change and list channels, and revoke AMIs."""

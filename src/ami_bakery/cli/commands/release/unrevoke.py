@@ -1,0 +1,29 @@
+"""`ami-bakery unrevoke`: takes the revocation of AMIs back, in every region."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ami_bakery.cli.commands.context import exit_status
+from ami_bakery.cli.commands.release.revocation_output import add_targets, revocation_words, show_revocation
+from ami_bakery.release.revocation import unrevoke_amis
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ami_bakery.cli.commands.context import CommandContext
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_targets(parser)
+    parser.add_argument(
+        "--descendants", action="store_true", help="also take back the revocation of everything that was built from it"
+    )
+
+
+def run(context: CommandContext) -> int:
+    resolver = context.resolver()
+    words = revocation_words(resolver, context.arguments.ami)
+    changes = unrevoke_amis(resolver, words, descendants=context.arguments.descendants)
+    show_revocation(context, resolver, changes, ())
+    return exit_status([change.error for change in changes if change.error is not None])

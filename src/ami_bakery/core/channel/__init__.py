@@ -1,0 +1,1 @@
+"""Channels: names, versions and history of the SSM parameters that name AMIs."""

@@ -1,0 +1,1 @@
+"""Changes what users get from channels: promotes, rolls back and revokes AMIs."""

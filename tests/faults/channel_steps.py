@@ -1,0 +1,245 @@
+"""Walks the calls of `promote`, `rollback` and `revoke`: each with every fault, and killed in each.
+
+The AMIs are made without Packer, so that one experiment needs only the command itself, and its repetition.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ami_bakery.core.channel.parameter import channel_description
+from ami_bakery.core.ec2.ami import REVOKED_TAG
+from ami_bakery.local import FaultKind, InjectedFault
+from tests.conftest import ec2_client
+from tests.release.channels import NAME, TWO_REGIONS, made, ssm_client, values, write_app
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from ami_bakery.local import LocalAws
+    from tests.harness import Harness, Run
+
+LOCK_SECONDS = 4
+_DENIED = {"ec2": "UnauthorizedOperation", "ssm": "AccessDeniedException", "sts": "AccessDenied"}
+_THROTTLED = {"ec2": "RequestLimitExceeded", "ssm": "ThrottlingException", "sts": "Throttling"}
+_DOWN = {"ec2": "Unavailable", "ssm": "InternalServerError", "sts": "ServiceUnavailable"}
+FAULTS = ("throttled", "connection lost", "response lost", "denied", "down", "credentials expire")
+"""As in tests/faults/walk.py, with the codes of each service."""
+KILLS = ("killed before", "killed after")
+_HANG_SECONDS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelCall:
+    """The `number`th call of this action in this region, from 0."""
+
+    service: str
+    action: str
+    region: str
+    number: int
+
+    def __str__(self) -> str:
+        nth = f" ({self.number + 1})" if self.number else ""
+        return f"{self.action}{nth}{'' if self.region == TWO_REGIONS[0] else f', {self.region}'}"
+
+    def inject(self, fault: str) -> InjectedFault:
+        return replace(self._fault(fault), action=self.action, region=self.region, skip=self.number)
+
+    def _fault(self, fault: str) -> InjectedFault:
+        match fault:
+            case "throttled":
+                return InjectedFault(action="", code=_THROTTLED[self.service])
+            case "connection lost":
+                return InjectedFault(action="", kind=FaultKind.DROP_BEFORE)
+            case "response lost":
+                return InjectedFault(action="", kind=FaultKind.DROP_AFTER)
+            case "denied":
+                return InjectedFault(action="", code=_DENIED[self.service], times=0)
+            case "down":
+                return InjectedFault(action="", code=_DOWN[self.service], times=0)
+            case "credentials expire":
+                return InjectedFault(action="", code="ExpiredToken", times=0)
+            case "killed before":
+                return InjectedFault(action="", kind=FaultKind.HANG, seconds=_HANG_SECONDS)
+            case "killed after":
+                return InjectedFault(action="", kind=FaultKind.DELAY, seconds=_HANG_SECONDS)
+            case _:
+                raise AssertionError(fault)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelWalk:
+    """One command, and how to see that it is done. `promoted`: how many of three builds were in the channel before."""
+
+    name: str
+    arguments: Callable[[list[dict[str, str]]], list[str]]
+    promoted: int
+    problem: Callable[[LocalAws, list[dict[str, str]]], str]
+    """Returns what is wrong after the command was run again; empty if nothing is."""
+
+
+def _promoted(local: LocalAws, builds: list[dict[str, str]]) -> None:
+    """Puts the builds into the channel, one after another, without our program."""
+    for region in TWO_REGIONS:
+        ssm = ssm_client(local, region)
+        for number, build in enumerate(builds):
+            first: dict[str, Any] = {"Type": "String", "DataType": "aws:ec2:image"} if number == 0 else {}
+            ssm.put_parameter(
+                Name=NAME,
+                Value=build[region],
+                Description=channel_description("app", "stable"),
+                Overwrite=number > 0,
+                **first,
+            )
+
+
+def _revoked(local: LocalAws, builds: list[dict[str, str]]) -> str:
+    found = [
+        tag["Value"]
+        for region, ami in builds[2].items()
+        for tag in ec2_client(local, region).describe_images(ImageIds=[ami])["Images"][0]["Tags"]
+        if tag["Key"] == REVOKED_TAG
+    ]
+    return "" if found == ["bad", "bad"] else f"the tags of {builds[2]} are {found}"
+
+
+def _revoked_and_rolled_back(local: LocalAws, builds: list[dict[str, str]]) -> str:
+    return _revoked(local, builds) or _has(1)(local, builds)
+
+
+def _has(wanted: int) -> Callable[[LocalAws, list[dict[str, str]]], str]:
+    def problem(local: LocalAws, builds: list[dict[str, str]]) -> str:
+        found = values(local)
+        return "" if found == builds[wanted] else f"the channel has {found}, not {builds[wanted]} of {builds}"
+
+    return problem
+
+
+WALKS = (
+    ChannelWalk(
+        name="promote",
+        arguments=lambda builds: ["promote", "app", "--ami", builds[2]["us-east-1"], "--to", "stable"],
+        promoted=2,
+        problem=_has(2),
+    ),
+    ChannelWalk(
+        name="rollback",
+        arguments=lambda _: ["rollback", "app", "--channel", "stable"],
+        promoted=3,
+        problem=_has(1),
+    ),
+    ChannelWalk(
+        name="revoke",
+        arguments=lambda builds: ["revoke", builds[2]["us-east-1"], "--reason", "bad", "--rollback-channels"],
+        promoted=3,
+        problem=_revoked_and_rolled_back,
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelOutcome:
+    """The outcome of one fault in one call. `problems`: broken rules; there must be none."""
+
+    command: str
+    call: str
+    fault: str
+    first: str
+    second: str
+    problems: tuple[str, ...] = field(default=())
+
+
+def set_up_channels(harness: Harness) -> None:
+    write_app(harness, regions=TWO_REGIONS)
+    harness.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = str(LOCK_SECONDS)
+
+
+def _fresh(harness: Harness, local: LocalAws, walk: ChannelWalk) -> list[dict[str, str]]:
+    harness.control.reset()
+    harness.control.change(validation_seconds=0)
+    builds = [made(local, number) for number in range(3)]
+    _promoted(local, builds[: walk.promoted])
+    harness.control.change(validation_seconds=0.2)
+    harness.control.clear_report()
+    return builds
+
+
+def calls_of(harness: Harness, local: LocalAws, walk: ChannelWalk) -> tuple[ChannelCall, ...]:
+    """Returns every call of the command, in order; a call that is repeated until SSM answers only once."""
+    builds = _fresh(harness, local, walk)
+    run = harness.run(*walk.arguments(builds))
+    assert run.status == 0, run.stderr
+    seen: Counter[tuple[str, str]] = Counter()
+    calls = []
+    for call in harness.control.report().calls:
+        key = (call.action, call.region)
+        if call.action != "GetParameter" or not seen[key]:
+            calls.append(ChannelCall(service=call.service, action=call.action, region=call.region, number=seen[key]))
+        seen[key] += 1
+    return tuple(calls)
+
+
+def strike(harness: Harness, local: LocalAws, walk: ChannelWalk, call: ChannelCall, fault: str) -> ChannelOutcome:
+    """Runs the command with a fault in one call, then again without it."""
+    builds = _fresh(harness, local, walk)
+    harness.control.plan(call.inject(fault))
+    arguments = walk.arguments(builds)
+    problems = []
+    if fault in KILLS:
+        first = _killed(harness, arguments)
+    else:
+        run = harness.run(*arguments, timeout=300)
+        first = _summary(run)
+        if run.status not in (0, 1) or (run.status == 1 and "error:" not in run.stderr):
+            problems.append(f"the first run ended with {run.status}: {run.stderr[-500:]}")
+        if run.status == 0 and (wrong := walk.problem(local, builds)):
+            problems.append(f"the first run succeeded, but {wrong}")
+    reached = bool(harness.control.triggered())
+    harness.control.clear_faults()
+    if walk.name == "rollback" and (first == "done" or not _locks(local)) and not walk.problem(local, builds):
+        # It was done before it was killed. A second roll-back would be another one.
+        return _outcome(walk, call, fault, first if reached else "not reached", "", problems)
+    again = harness.run(*arguments, timeout=300)
+    if again.status != 0:
+        problems.append(f"the second run ended with {again.status}: {again.stderr[-800:]}")
+    if wrong := walk.problem(local, builds):
+        problems.append(f"{wrong}; first: {first}; second: {again.stderr[-800:]}")
+    if locks := _locks(local):
+        problems.append(f"left {locks}")
+    return _outcome(walk, call, fault, first if reached else "not reached", _summary(again), problems)
+
+
+def _locks(local: LocalAws) -> list[str]:
+    return [pair["KeyName"] for pair in ec2_client(local).describe_key_pairs()["KeyPairs"]]
+
+
+def _outcome(
+    walk: ChannelWalk, call: ChannelCall, fault: str, first: str, second: str, problems: list[str]
+) -> ChannelOutcome:
+    return ChannelOutcome(
+        command=walk.name, call=str(call), fault=fault, first=first, second=second, problems=tuple(problems)
+    )
+
+
+def _summary(run: Run) -> str:
+    if run.status != 0:
+        return "failed"
+    return "nothing to do" if "nothing to do" in run.stderr else "done"
+
+
+def _killed(harness: Harness, arguments: list[str]) -> str:
+    process: subprocess.Popen[str] = harness.start(*arguments)
+    while not harness.control.triggered() and process.poll() is None:
+        time.sleep(0.02)
+    if process.poll() is not None:
+        process.communicate()
+        return "not reached"
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    return "killed"

@@ -1,0 +1,35 @@
+"""`promote`, `rollback` and `revoke` with a failing call, or killed in one: running again ends in the right state.
+
+A sample: the calls that change something, and the first of the others. `AMI_BAKERY_WALK=all` runs every call with every
+fault; `python -m tests.faults.channels` does the same, and writes the table of docs/contributing/channel-faults.md.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.channel_steps import FAULTS, KILLS, WALKS, ChannelWalk, calls_of, set_up_channels, strike
+
+if TYPE_CHECKING:
+    from ami_bakery.local import LocalAws
+    from tests.harness import Harness
+
+ALL = os.environ.get("AMI_BAKERY_WALK") == "all"
+_CHANGING = ("CreateKeyPair", "PutParameter", "CreateTags", "DeleteTags", "DeleteKeyPair")
+_SAMPLE = ("response lost", "denied", "killed after")
+
+
+@pytest.mark.parametrize("fault", FAULTS + KILLS if ALL else _SAMPLE)
+@pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.name)
+def test_running_again_ends_in_the_right_state(
+    harness: Harness, local: LocalAws, walk: ChannelWalk, fault: str
+) -> None:
+    set_up_channels(harness)
+    calls = [call for call in calls_of(harness, local, walk) if ALL or call.action in _CHANGING]
+    assert calls
+    outcomes = [strike(harness, local, walk, call, fault) for call in calls]
+    assert [outcome for outcome in outcomes if outcome.problems] == []
+    assert any(outcome.first not in ("not reached", "nothing to do") for outcome in outcomes)

@@ -1,0 +1,82 @@
+"""Channels of the embedded EC2, as other programs see them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.conftest import aws_client, ec2_client
+from tests.harness import json_template
+
+if TYPE_CHECKING:
+    from ami_bakery.local import LocalAws
+    from tests.harness import Harness, Run
+
+NAME = "/ami-bakery/app/stable"
+TWO_REGIONS = ("us-east-1", "eu-west-1")
+
+
+def write_app(harness: Harness, *, regions: tuple[str, ...] = ("us-east-1",), more: str = "", text: str = "1") -> None:
+    """Configures the image `app`. Another `text` is another definition."""
+    listed = ", ".join(f'"{region}"' for region in regions)
+    head = 'version = 1\n\n[images.app]\ntemplate = "ami/app.json"\ninputs = ["ami"]\n'
+    harness.write("bakery.toml", f"{head}regions = [{listed}]\n{more}")
+    harness.write("ami/app.json", json_template())
+    harness.write("ami/setup.sh", f"echo {text}\n")
+
+
+def baked(harness: Harness, text: str) -> dict[str, str]:
+    """Changes the definition and bakes. Returns the AMIs by region."""
+    harness.write("ami/setup.sh", f"echo {text}\n")
+    run = harness.run("bake", "--json")
+    assert run.status == 0, run.stderr
+    amis: dict[str, str] = run.images[0]["amis"]
+    return amis
+
+
+def ssm_client(local: LocalAws, region: str = "us-east-1") -> Any:
+    return aws_client(local, "ssm", region)
+
+
+def value_in(local: LocalAws, region: str = "us-east-1", name: str = NAME) -> str:
+    """Returns the value of a channel; empty if there is no parameter."""
+    ssm = ssm_client(local, region)
+    try:
+        return str(ssm.get_parameter(Name=name)["Parameter"]["Value"])
+    except ssm.exceptions.ParameterNotFound:
+        return ""
+
+
+def values(local: LocalAws, regions: tuple[str, ...] = TWO_REGIONS, name: str = NAME) -> dict[str, str]:
+    return {region: value_in(local, region, name) for region in regions}
+
+
+def made(local: LocalAws, number: int, regions: tuple[str, ...] = TWO_REGIONS, **tags: str) -> dict[str, str]:
+    """Makes the AMIs of one finished build of `app`, without Packer. Returns them by region."""
+    amis: dict[str, str] = {}
+    for region in regions:
+        ec2 = ec2_client(local, region)
+        base = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
+        amis[region] = ec2.copy_image(SourceImageId=base, SourceRegion=region, Name=f"app-{number}")["ImageId"]
+        wanted = {
+            "ami_config_checksum": f"{number:064x}",
+            "ami-bakery:format": "1",
+            "ami-bakery:image": "app",
+            "ami-bakery:origin": amis[regions[0]],
+            **tags,
+        }
+        ec2.create_tags(Resources=[amis[region]], Tags=[{"Key": key, "Value": each} for key, each in wanted.items()])
+    return amis
+
+
+def promoted(harness: Harness, amis: dict[str, str], channel: str = "stable") -> None:
+    run = harness.run("promote", "app", "--ami", next(iter(amis.values())), "--to", channel)
+    assert run.status == 0, run.stderr
+
+
+def rolled_back(harness: Harness, *more: str) -> Run:
+    return harness.run("rollback", "app", "--channel", "stable", *more)
+
+
+def tag_ami(local: LocalAws, ami: str, region: str = "us-east-1", **tags: str) -> None:
+    listed: list[Any] = [{"Key": f"ami-bakery:{key}", "Value": value} for key, value in tags.items()]
+    ec2_client(local, region).create_tags(Resources=[ami], Tags=listed)
