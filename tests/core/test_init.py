@@ -159,7 +159,7 @@ def test_comments_and_other_words_are_no_calls() -> None:
     assert not list(packer_calls("# packer build a.json\nall: packer build/x\npacker init .\n", "Makefile"))
 
 
-def test_a_line_that_continues_for_ever_is_cut() -> None:
+def test_a_line_with_very_many_continuations_is_cut() -> None:
     assert len(list(packer_calls("packer -x " * 1_000 + "\\\n" + "packer -x \\\n" * 50_000, "a.sh"))) <= 1
 
 

@@ -161,7 +161,7 @@ class UnitReader:
         if calls:
             self._var_files_of(calls)
         else:
-            self._var_files_beside(facts)
+            self._var_files_in_folder(facts)
 
     def _drop_unreadable_var_files(self) -> None:
         try:
@@ -196,11 +196,11 @@ class UnitReader:
             return False
         return entry is not None and entry.kind is FileKind.FILE and path.endswith((".hcl", ".json"))
 
-    def _var_files_beside(self, facts: TemplateFacts) -> None:
+    def _var_files_in_folder(self, facts: TemplateFacts) -> None:
         declared = {variable.name for variable in facts.variables}
         endings = (".json",) if facts.format is TemplateFormat.JSON else (".hcl", ".json")
-        beside = [path for path in self._found.values_in(self._folder) if path.endswith(endings)]
-        fitting = [path for path in beside if self._fits(path, declared)]
+        nearby = [path for path in self._found.values_in(self._folder) if path.endswith(endings)]
+        fitting = [path for path in nearby if self._fits(path, declared)]
         own = [path for path in fitting if _stem(path) == _stem(self._unit.path)]
         fitting = own or [path for path in fitting if not _EXAMPLE.search(posixpath.basename(path))]
         if len(fitting) == 1:

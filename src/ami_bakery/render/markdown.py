@@ -67,7 +67,7 @@ _COMMENT_HEAD = "\n| action | image | digest | why |\n| --- | --- | --- | --- |\
 
 
 def _fitting(texts: Sequence[str], space: int) -> tuple[list[str], int]:
-    """Returns the first texts that fit, and the space that remains, in bytes."""
+    """Returns the first texts that fit, and the free space, in bytes."""
     kept: list[str] = []
     for text in texts:
         size = len(text.encode())
