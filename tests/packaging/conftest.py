@@ -44,7 +44,7 @@ def wheel(packages: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def installers() -> Path:
-    """The folder of uv, pipx and pre-commit. Skips the test if they, or the program's dependencies, cannot be installed."""
+    """The folder of uv, pipx and pre-commit. Skips the test if they cannot be installed, or without an index."""
     done = subprocess.run([ROOT / "scripts/installers", sys.executable], capture_output=True, text=True, timeout=600)
     if done.returncode != 0:
         pytest.skip(f"uv, pipx and pre-commit cannot be installed: {done.stderr.strip()[-300:]}")
