@@ -16,7 +16,7 @@ from mypy_boto3_ec2 import EC2Client
 from ami_bakery.core.ec2.ami import DIGEST_TAG, FROM_TAG, IMAGE_TAG
 from ami_bakery.local import LocalAws
 from tests.documents import ROOT
-from tests.harness import Harness, json_template, leftover_resources
+from tests.harness import TOML, Harness, json_template, leftover_resources
 
 MODERN = ROOT / "tests/end_to_end/modern"
 AMAZON = "github.com/hashicorp/amazon"
@@ -138,3 +138,36 @@ def test_plugin_version_is_in_the_digest_of_a_template_that_requires_none(
     assert modern.run("digest").answer != digest
     modern.run("bake")
     assert "2.0.0" in (modern.folder.parent / "plugin-used").read_text()
+
+
+TEST_OF_AMI = """\
+variable "source_ami" {}
+
+source "amazon-ebs" "test" {
+  region          = "us-east-1"
+  source_ami      = var.source_ami
+  instance_type   = "t3.micro"
+  communicator    = "none"
+  ami_name        = "none"
+  skip_create_ami = true
+}
+
+build {
+  sources = ["source.amazon-ebs.test"]
+  provisioner "shell-local" { inline = ["COMMAND"] }
+}
+"""
+
+
+def test_ami_test(modern: Harness) -> None:
+    """A test makes no AMI (`skip_create_ami`). A failure keeps the AMI, and the next run tests it again."""
+    modern.write("bakery.toml", f'{TOML}test = "tests/app.pkr.hcl"\n')
+    modern.write("ami/app.json", json_template())
+    modern.write("tests/app.pkr.hcl", TEST_OF_AMI.replace("COMMAND", "exit 1"))
+    failed = modern.run("bake")
+    assert failed.status == 1
+    assert "is kept without the digest" in failed.stderr
+    modern.write("tests/app.pkr.hcl", TEST_OF_AMI.replace("COMMAND", "true"))
+    assert modern.run("bake").answer.startswith("ami-")
+    assert modern.packer_runs == 3
+    assert modern.calls()["CreateImage"] == 1

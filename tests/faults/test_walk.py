@@ -71,6 +71,12 @@ def last(steps: tuple[Step, ...], caller: str, action: str) -> Step:
     return [step for step in steps if (step.caller, step.action) == (caller, action)][-1]
 
 
+def middle(steps: tuple[Step, ...], caller: str, action: str) -> Step:
+    """The number of records and tags varies from run to run, so the last one may not be reached."""
+    found = [step for step in steps if (step.caller, step.action) == (caller, action)]
+    return found[len(found) // 2]
+
+
 def check(outcome: Outcome) -> None:
     assert outcome.problems == (), outcome
     assert outcome.first != "not reached"
@@ -107,14 +113,14 @@ def steps_in_test(tmp_path_factory: pytest.TempPathFactory, _local: LocalAws) ->
 def test_failed_call_of_a_test_gives_no_wrong_ami_and_leaves_nothing_unknown(
     prepared_test: Harness, local: LocalAws, steps_in_test: tuple[Step, ...], caller: str, action: str, fault: str
 ) -> None:
-    check(walk.walk(prepared_test, local, last(steps_in_test, caller, action), fault))
+    check(walk.walk(prepared_test, local, middle(steps_in_test, caller, action), fault))
 
 
 @pytest.mark.parametrize(("caller", "action", "kill"), KILLS_OF_A_TEST)
 def test_run_after_a_kill_in_a_test_finishes_the_ami_and_what_remains_is_known(
     prepared_test: Harness, local: LocalAws, steps_in_test: tuple[Step, ...], caller: str, action: str, kill: str
 ) -> None:
-    check(kills.kill_at_call(prepared_test, local, last(steps_in_test, caller, action), kill))
+    check(kills.kill_at_call(prepared_test, local, middle(steps_in_test, caller, action), kill))
 
 
 @pytest.mark.parametrize(("line", "target"), LINES)
