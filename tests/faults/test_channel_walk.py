@@ -1,7 +1,6 @@
 """`promote`, `rollback` and `revoke` with a failing call, or killed in one: running again ends in the right state.
 
-A sample: the calls that change something, and the first of the others. `AMI_BAKERY_WALK=all` runs every call with every
-fault; `python -m tests.faults.channels` does the same, and writes the table of docs/contributing/channel-faults.md.
+A sample: the calls that change something. `AMI_BAKERY_WALK=all` runs every call with every fault.
 """
 
 from __future__ import annotations
