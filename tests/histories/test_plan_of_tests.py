@@ -241,6 +241,19 @@ def test_check_validates_the_template_of_the_test(bakery: Harness) -> None:
     assert "[lfs-pointer, image app]" in bakery.run("check").stdout
 
 
+def test_check_says_which_files_of_a_test_the_digest_of_the_image_does_not_cover(bakery: Harness) -> None:
+    left_out = "bakery.toml:7: notice: the image's digest does not cover the files of its test"
+    lines = bakery.run("check").stdout.splitlines()
+    assert any(line.startswith(f"{left_out} (app/check.sh, app/test.pkr.hcl)") for line in lines), lines
+    template = json_template()
+    bakery.write("app/app.json", {**template, "provisioners": [{"type": "shell-local", "inline": ["make"]}]})
+    lines = bakery.run("check").stdout.splitlines()
+    assert any(line.startswith(f"{left_out} (app/test.pkr.hcl)") for line in lines), lines
+    (found,) = (line for line in lines if "shell-local may read files that nothing names" in line)
+    assert found.startswith("app/app.json:")
+    assert "the image's digest covers the files of its test, except the template and var-files" in found
+
+
 @pytest.mark.parametrize(
     ("old", "new", "finding"),
     [

@@ -243,26 +243,70 @@ def test_only_files_that_the_template_reads_count_with_empty_inputs(checkout: Ch
     assert checkout.digests() == before
 
 
+PLAYBOOK = "- hosts: all\n  tasks:\n  - ping:\n"
+
+
 @pytest.mark.parametrize(
-    "provisioner",
+    "change",
     [
-        {"type": "file", "source": "${unknown}", "destination": "/tmp"},
-        {"type": "shell-local", "inline": ["make image"]},
+        {"provisioners": [{"type": "file", "source": "{{consul_key `x`}}", "destination": "/tmp"}]},
+        {"provisioners": [{"type": "shell-local", "inline": ["make image"]}]},
+        {"provisioners": [{"type": "comment", "text": "any"}]},
+        {"provisioners": [{"type": "upload-all", "folder": "."}]},
+        {"post-processors": [{"type": "amazon-ami-management", "keep_releases": 3}]},
+        {"builders": [{**IMAGE["builders"][0], "type": "amazon-other"}]},
+        {"provisioners": [{"type": "inspec", "profile": "profile"}]},
+        {"provisioners": [{"type": "ansible", "playbook_file": "plugins/play.yml"}]},
+        {"provisioners": [{"type": "ansible", "playbook_file": "role.yml"}]},
     ],
-    ids=["unknown path", "program that may read any file"],
+    ids=[
+        "unknown path",
+        "program that may read any file",
+        "provisioner of an unknown plugin",
+        "folder of an unknown plugin",
+        "post-processor of an unknown plugin",
+        "unknown builder",
+        "profile that may depend on others",
+        "plugin of Ansible next to a playbook",
+        "plugin of Ansible in a role",
+    ],
 )
 def test_file_of_a_test_stays_an_input_if_the_image_may_read_it(
-    checkout: Checkout, provisioner: Mapping[str, object]
+    checkout: Checkout, change: Mapping[str, object]
 ) -> None:
-    if "source" in provisioner:
-        provisioner = {**provisioner, "source": "{{consul_key `x`}}"}
-    checkout.write("images/app/app.json", json.dumps({**IMAGE, "provisioners": [provisioner]}))
+    checkout.write("images/app/profile/inspec.yml", "depends: [{name: goss, path: ../goss}]\n")
+    checkout.write("images/app/plugins/play.yml", PLAYBOOK)
+    checkout.write("images/app/plugins/action_plugins/ping.py", "open('goss/goss.yaml')\n")
+    checkout.write("images/app/role.yml", "- hosts: all\n  roles: [web]\n")
+    checkout.write("images/app/roles/web/tasks/main.yml", "- debug: msg=x\n")
+    checkout.write("images/app/roles/web/lookup_plugins/own.py", "open('goss/goss.yaml')\n")
+    checkout.write("images/app/app.json", json.dumps({**IMAGE, "provisioners": [], **change}))
     before = checkout.digests()
     content("images/app/goss/goss.yaml")(checkout)
     after = checkout.digests()
     assert (before[0] == after[0], before[1] == after[1]) == (False, False)
     content("images/app/test.pkr.hcl")(checkout)
     assert checkout.digests()[0] == after[0]
+
+
+@pytest.mark.parametrize(
+    "provisioner",
+    [
+        {"type": "shell", "script": "setup.sh"},
+        {"type": "shell-local", "inline": ["echo built"]},
+        {"type": "ansible", "playbook_file": "play.yml"},
+    ],
+    ids=["shell", "command that reads no file", "Ansible"],
+)
+def test_file_of_a_test_is_no_input_if_the_image_cannot_read_it(
+    checkout: Checkout, provisioner: Mapping[str, object]
+) -> None:
+    checkout.write("images/app/play.yml", PLAYBOOK)
+    checkout.write("images/app/app.json", json.dumps({**IMAGE, "provisioners": [provisioner]}))
+    before = checkout.digests()
+    content("images/app/goss/goss.yaml")(checkout)
+    after = checkout.digests()
+    assert (before[0] == after[0], before[1] == after[1]) == (True, False)
 
 
 def refused(checkout: Checkout) -> BakeryError:

@@ -30,6 +30,8 @@ def copy(source: str, more: str = "") -> str:
         ("script: k --with {{ words }}", {"a/files/k"}),
         ("script: '{{ name }} --with words'\n      vars: {name: k}", {"a/files/k"}),
         ("synchronize: {src: d/, dest: /x}", {"a/d"}),
+        ("copy: {src: ., dest: /x}", {"a/files"}),
+        ("synchronize: {src: ../, dest: /x}", {"a"}),
         ("include_vars: {dir: d}", {"a/d"}),
         ("get_url: {url: 'file://{{ playbook_dir }}/files/k', dest: /x}", {"a/files/k"}),
         ("a_module_of_ours: {src: k}", {"a/files/k"}),

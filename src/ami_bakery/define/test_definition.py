@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ami_bakery.define.inputs import Inventory
     from ami_bakery.define.resolver import Resolver
     from ami_bakery.template.facts import TemplateFacts
+    from ami_bakery.template.location import SourceLocation
     from ami_bakery.template.source_tree import SourceTree
 
 SECTION = "test"
@@ -143,12 +144,22 @@ def paths_of_test(settings: TemplateSettings, facts: TemplateFacts) -> frozenset
     # Before the image's own files are missed: its folder build would read the test's template.
     _check_conflict(of_test.image, own, facts, settings.config.file)
     paths = {*own.files, *of_test.var_files}
-    if not facts.unresolved and not facts.local_commands:
+    if may_read_unnamed(facts) is None:
         paths.update(reference.path for reference in own.references)
         folder = template_folder(settings.ports.tree, test.template)
         paths.update({folder} - {template_folder(settings.ports.tree, settings.image.template)})
     read = (*facts.files, *settings.var_files, *(reference.path for reference in facts.references))
     return frozenset(path for path in paths if not _holds_one_of(path, read))
+
+
+def may_read_unnamed(facts: TemplateFacts) -> tuple[str, SourceLocation] | None:
+    """Returns a part of a template that may read files which nothing names, and its location; None if there is none."""
+    found = (
+        *((item.expression, item.location) for item in facts.unresolved),
+        *((command.component, command.location) for command in facts.local_commands),
+        *facts.unseen,
+    )
+    return next(iter(found), None)
 
 
 def _holds_one_of(path: str, others: Iterable[str]) -> bool:

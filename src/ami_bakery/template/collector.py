@@ -47,6 +47,7 @@ class Collector:
         self._unhashed: dict[str, tuple[str, SourceLocation, str]] = {}
         self._credentials: dict[str, Reference] = {}
         self._unresolved: dict[Unresolved, None] = {}
+        self._unseen: dict[tuple[str, SourceLocation], None] = {}
         self._environment: dict[str, SourceLocation] = {}
         self._secrets: set[str] = set()
         self._withheld: set[str] = set()
@@ -125,6 +126,10 @@ class Collector:
     def local_command(self, command: LocalCommand) -> None:
         self._commands[command] = None
 
+    def unseen(self, reader: str, location: SourceLocation) -> None:
+        """Adds code that may read any file. `reader`: the type of a component, or the path of a plugin."""
+        self._unseen[(reader, location)] = None
+
     def unhashed(self, name: str, location: SourceLocation, why: str) -> None:
         """Adds an environment variable that a local command reads and that the digest does not cover."""
         self._unhashed.setdefault(name, (name, location, why))
@@ -168,6 +173,7 @@ class Collector:
         for source in other.all_generated:
             self.generated(source.path, source.location, written=source.written)
         self._commands |= other._commands
+        self._unseen |= other._unseen
         self._early |= other._early
         self._touched |= other._touched
         self._unhashed = other._unhashed | self._unhashed
@@ -199,6 +205,10 @@ class Collector:
     @property
     def local_commands(self) -> tuple[LocalCommand, ...]:
         return tuple(sorted(self._commands, key=lambda each: (each.location, each.component, each.programs)))
+
+    @property
+    def all_unseen(self) -> tuple[tuple[str, SourceLocation], ...]:
+        return tuple(sorted(self._unseen, key=lambda each: (each[1], each[0])))
 
     @property
     def unhashed_environment(self) -> tuple[tuple[str, SourceLocation, str], ...]:

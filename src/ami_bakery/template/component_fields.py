@@ -77,6 +77,31 @@ def is_known(component_type: str) -> bool:
     return component_type in INPUTS or component_type == "null" or component_type.startswith("amazon-")
 
 
+_AMAZON = frozenset(
+    [
+        "amazon-ami",
+        "amazon-chroot",
+        "amazon-ebs",
+        "amazon-ebssurrogate",
+        "amazon-ebsvolume",
+        "amazon-import",
+        "amazon-instance",
+        "amazon-parameterstore",
+        "amazon-secretsmanager",
+    ]
+)
+"""The components of hashicorp/amazon: other plugins have components with this prefix, too."""
+
+
+def reads_only_named_files(component_type: str) -> bool:
+    """Whether the component reads no files but those that its fields or commands name.
+
+    An InSpec profile may depend on other folders. Ansible's plugins are found where Ansible's files are read.
+    """
+    other = component_type in INPUTS and component_type != "inspec"
+    return other or component_type in _AMAZON or component_type in ("null", "ansible-navigator")
+
+
 OUTPUTS: Mapping[str, frozenset[str]] = {
     "manifest": frozenset({"output"}),
     "checksum": frozenset({"output"}),

@@ -226,6 +226,8 @@ class TemplateFacts(Frozen):
     touched        files and folders whose mode, times or name a local command changes; and a verb
     generated      `generated` sources that no known part of the template writes, and whether they are inputs
     local_commands components that run commands on this machine which may open files that no word names
+    unseen         other code on this machine that may read files which nothing names: components of unknown plugins,
+                   and plugins of Ansible. Each with the location that names it
     unhashed_environment  environment variables that local commands read and that describe the machine or the CI job, or
                    look like a secret: each with its location and why it is not hashed
     credentials    files with keys and passwords that the template names: not in the digest
@@ -254,6 +256,7 @@ class TemplateFacts(Frozen):
     touched: tuple[tuple[str, SourceLocation, str], ...] = ()
     generated: tuple[tuple[Reference, bool], ...] = ()
     local_commands: tuple[LocalCommand, ...] = ()
+    unseen: tuple[tuple[str, SourceLocation], ...] = ()
     unhashed_environment: tuple[tuple[str, SourceLocation, str], ...] = ()
     credentials: tuple[Reference, ...] = ()
     builds_nothing: bool = False

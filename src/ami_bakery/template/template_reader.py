@@ -11,6 +11,7 @@ from ami_bakery.errors import BakeryError, TemplateError, TooLargeError
 from ami_bakery.template.builders import builder_of
 from ami_bakery.template.collector import Collector
 from ami_bakery.template.component import ComponentKind, connects_through_packer, runs_ansible_here
+from ami_bakery.template.component_fields import reads_only_named_files
 from ami_bakery.template.definition import Reading, TemplateDefinition
 from ami_bakery.template.expression.budget import TooCostly, limited
 from ami_bakery.template.expression.known_values import shown
@@ -85,6 +86,8 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: TemplateDefinitio
                 reading.collector.withhold(value)
         reading.collector.on_condition = component.may_not_run
         find_references(reading, component)
+        if not reads_only_named_files(component.type):
+            reading.collector.unseen(component.type or "a component of an unknown type", component.location)
         if runs_ansible_here(component):
             from ami_bakery.template.ansible import find_ansible_files
 
@@ -113,6 +116,7 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: TemplateDefinitio
         touched=collector.touched,
         generated=separated.generated,
         local_commands=collector.local_commands,
+        unseen=collector.all_unseen,
         unhashed_environment=collector.unhashed_environment,
         credentials=collector.credentials,
         builds_nothing=not builders and _certainly_builds_nothing(reading, definition),

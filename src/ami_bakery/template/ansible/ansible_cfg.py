@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from ami_bakery.template.definition import Reading
 
 _PLUGINS = re.compile(r"(?:\w+_plugins|library|module_utils|plugin_filters_cfg)\Z")
+PLUGIN_FOLDERS = (
+    *("library", "module_utils", "action_plugins", "become_plugins", "cache_plugins"),
+    *("callback_plugins", "cliconf_plugins", "connection_plugins", "filter_plugins"),
+    *("httpapi_plugins", "inventory_plugins", "lookup_plugins", "netconf_plugins", "shell_plugins"),
+    *("strategy_plugins", "terminal_plugins", "test_plugins", "vars_plugins"),
+)
+"""Folders next to a playbook, or in a role, with code that Ansible runs."""
 _CREDENTIALS = frozenset(
     {
         *("vault_password_file", "private_key_file", "vault_identity_list", "become_password_file"),
@@ -134,7 +141,9 @@ class ConfigReader:
         elif name == "inventory":
             if note_if_exists(self._reading, path, location):
                 self.config.inventories.append((path, location))
-        elif is_plugins or self._is_file(path):
+        elif is_plugins:
+            note_plugins(self._reading, path, location)
+        elif self._is_file(path):
             note_if_exists(self._reading, path, location)
 
     def _is_file(self, path: str) -> bool:
@@ -184,3 +193,11 @@ def note_if_exists(reading: Reading, path: str, location: SourceLocation) -> boo
         return False
     reading.collector.reference(path, location, required=False)
     return True
+
+
+def note_plugins(reading: Reading, path: str, location: SourceLocation) -> bool:
+    """Records a folder of plugins as `note_if_exists`. Its code may read other files."""
+    exists = note_if_exists(reading, path, location)
+    if exists:
+        reading.collector.unseen(path, location)
+    return exists

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ami_bakery.template.ansible.ansible_cfg import AnsibleConfig, ConfigReader, note_if_exists
+from ami_bakery.template.ansible.ansible_cfg import AnsibleConfig, ConfigReader, note_if_exists, note_plugins
 from ami_bakery.template.ansible.installed import note_installed
 from ami_bakery.template.ansible.navigator import Navigator, navigator_of
 from ami_bakery.template.ansible.playbook_arguments import (
@@ -64,7 +64,7 @@ def read_settings(reading: Reading, component: Component) -> AnsibleSettings:
     for word in words_of(component.fields.get("ansible_ssh_extra_args")):
         note_ssh_arguments(reading, word.text, word.location)
     for path, location in made.arguments.modules:
-        note_if_exists(reading, path, location)
+        note_plugins(reading, path, location)
     return made
 
 

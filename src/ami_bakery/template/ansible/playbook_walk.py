@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, Any
 
-from ami_bakery.template.ansible.ansible_cfg import note_if_exists
+from ami_bakery.template.ansible.ansible_cfg import PLUGIN_FOLDERS, note_if_exists, note_plugins
 from ami_bakery.template.ansible.jinja.holes import is_static
 from ami_bakery.template.ansible.jinja.rendering import items_of, rendered_values
 from ami_bakery.template.ansible.lookup_files import LookupFiles
@@ -23,12 +23,7 @@ if TYPE_CHECKING:
     from ami_bakery.template.ansible.named_files import Files
     from ami_bakery.template.location import SourceLocation
 
-_BESIDE = (
-    *("group_vars", "host_vars", "library", "module_utils", "action_plugins", "become_plugins", "cache_plugins"),
-    *("callback_plugins", "cliconf_plugins", "connection_plugins", "doc_fragments", "filter_plugins"),
-    *("httpapi_plugins", "inventory_plugins", "lookup_plugins", "netconf_plugins", "shell_plugins"),
-    *("strategy_plugins", "terminal_plugins", "test_plugins", "vars_plugins"),
-)
+_BESIDE = (*("group_vars", "host_vars", "doc_fragments"), *PLUGIN_FOLDERS)
 """Folders next to a playbook that Ansible reads automatically."""
 _TASKS = ("pre_tasks", "tasks", "post_tasks", "handlers")
 
@@ -74,7 +69,8 @@ class PlaybookWalk:
     def _note_adjacent_folders(self, context: Context, location: SourceLocation) -> None:
         for name in _BESIDE:
             folder = posixpath.normpath(posixpath.join(context.playbook, name))
-            if note_if_exists(self._files.reading, folder, location) and name in ("group_vars", "host_vars"):
+            note = note_plugins if name in PLUGIN_FOLDERS else note_if_exists
+            if note(self._files.reading, folder, location) and name in ("group_vars", "host_vars"):
                 self._files.variables_folder(folder)
         self._finder.all_collections(context, location)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, Any
 
+from ami_bakery.template.ansible.ansible_cfg import PLUGIN_FOLDERS
 from ami_bakery.template.ansible.jinja.holes import is_static
 from ami_bakery.template.ansible.jinja.rendering import text_alternatives
 from ami_bakery.template.ansible.task_walk import TaskWalk
@@ -58,6 +59,7 @@ class RoleWalk:
     def _folder(self, folder: str, context: Context) -> None:
         if not self._files.first_visit(folder, context.playbook, "role", str(context.is_local)):
             return
+        self._note_plugins(folder, context)
         above = (context.role, *context.above) if context.role else ()
         inside = replace(context, file=folder, role=folder, above=above[:8], loop_name="item", loop_items=None)
         for part in ("defaults", "vars"):
@@ -69,6 +71,12 @@ class RoleWalk:
         for part in ("tasks", "handlers"):
             for path in yaml_below(self._files.reading, posixpath.join(folder, part)):
                 self.tasks.file(path, replace(inside, file=path))
+
+    def _note_plugins(self, folder: str, context: Context) -> None:
+        reading = self._files.reading
+        for child in reading.tree.children(folder):
+            if posixpath.basename(child.path) in PLUGIN_FOLDERS:
+                reading.collector.unseen(posixpath.normpath(child.path), self._files.location(context, 1))
 
     def _meta(self, path: str, context: Context) -> None:
         for document in documents_of(self._files.reading, path):

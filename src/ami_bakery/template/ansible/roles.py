@@ -128,7 +128,12 @@ class RoleFinder:
         for path in self._collections(context):
             name = ".".join(path.split("/")[-2:])
             if not self._is_installed(name, path, _INSTALLED_COLLECTION):
-                self._reading.collector.reference(path, location, required=False)
+                self._own_collection(path, location)
+
+    def _own_collection(self, path: str, location: SourceLocation) -> None:
+        self._reading.collector.reference(path, location, required=False)
+        if is_folder(self._reading, f"{path}/plugins"):
+            self._reading.collector.unseen(f"{path}/plugins", location)
 
     def collection(self, name: str, context: Context, location: SourceLocation, *, report: bool = True) -> str | None:
         """Returns the folder of the collection of a full name such as `ns.collection.role`; None if there is none."""
@@ -139,7 +144,7 @@ class RoleFinder:
             path = posixpath.normpath(posixpath.join(folder, namespace, collection))
             if is_folder(self._reading, path):
                 if not self._is_installed(f"{namespace}.{collection}", path, _INSTALLED_COLLECTION):
-                    self._reading.collector.reference(path, location, required=False)
+                    self._own_collection(path, location)
                 return path
         if report and f"{namespace}.{collection}" not in self._settings.installed:
             why = "there is no such collection, and no galaxy_file installs it"

@@ -112,6 +112,8 @@ class TaskWalk:
         else:
             self._module_files(call, context)
             self._outputs(call, task, context)
+            if task_reader.may_read_more(call, is_local=context.is_local or context.may_be_local):
+                self._reading.collector.unseen(call.full or call.module, location)
             if context.is_local or context.may_be_local:
                 self._local(call, context)
 
@@ -149,8 +151,16 @@ class TaskWalk:
             if required:
                 for path in self._files.files(text, kind, context, line):
                     self._read(call.module, path, context)
+                self._current_folder(text, kind, context, line)
             else:
                 self._if_here(text, search_folders(context, kind), context, line)
+
+    def _current_folder(self, text: str, kind: str, context: Context, line: int) -> None:
+        """Records the folder that `.` or `..` names: the first that exists in Ansible's order."""
+        for name in text_alternatives(text, self._files.scope(context)):
+            if name and not name.strip("./") and not name.startswith("/"):
+                for path in find_paths(self._reading, name, search_folders(context, kind))[:1]:
+                    self._files.reference(path, self._files.location(context, line), context)
 
     def _if_here(self, text: str, folders: tuple[str, ...], context: Context, line: int) -> None:
         for name in text_alternatives(text, self._files.scope(context)):

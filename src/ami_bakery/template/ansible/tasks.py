@@ -156,6 +156,17 @@ def files_of(call: ModuleCall) -> Iterator[tuple[str, str, bool]]:
         yield YamlText(url.removeprefix("file://"), getattr(url, "line", call.line)), "files", False
 
 
+def may_read_more(call: ModuleCall, *, is_local: bool) -> bool:
+    """Whether a module may read files on this machine that its known arguments do not name.
+
+    Modules of other collections may have code that runs on this machine. A local module may read the current folder.
+    """
+    if call.module.count(".") >= 2:
+        return True
+    is_known = call.module in FILE_ARGUMENTS or call.module in REMOTE
+    return is_local and (not is_known or any(text and not text.strip("./ ") for _, text in texts_of(call)))
+
+
 def is_true(value: Any) -> bool:
     return value is True or str(value).lower() in ("yes", "true", "on", "1", "y", "t")
 
