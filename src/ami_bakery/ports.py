@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.definition.stamp import Stamp
     from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.ec2.resource import Resource
-    from ami_bakery.core.lock.lock import SeenLock
+    from ami_bakery.core.lock.lock import LockRecord
     from ami_bakery.core.packer.build_progress import CreatedResource
     from ami_bakery.core.packer.machine_output import Built, ValidationIssue
     from ami_bakery.core.packer.plugins import UsedPlugin
@@ -216,7 +216,7 @@ class Locks(Protocol):
     def acquire(self, region: str, name: str, tags: Mapping[str, str]) -> str | None:
         """Creates a lock with these tags and returns its id; None if a lock of this name exists."""
 
-    def of_digests(self, region: str, digests: Sequence[str]) -> tuple[SeenLock, ...]:
+    def of_digests(self, region: str, digests: Sequence[str]) -> tuple[LockRecord, ...]:
         """Returns the locks of these digests, including expired ones."""
 
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, retry: bool = True) -> bool:

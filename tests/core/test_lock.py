@@ -18,7 +18,7 @@ from ami_bakery.core.lock.lock import (
     INHERITED_TAG,
     INHERITED_VERIFIED_TAG,
     VERIFIED_TAG,
-    SeenLock,
+    LockRecord,
     Timing,
     expiry,
     format_amis,
@@ -37,7 +37,7 @@ DIGEST = "d" * 64
 
 def lock(
     tags: Mapping[str, str] | None = None, *, after: float = 0, inherited: InheritedAmis | None = None
-) -> SeenLock:
+) -> LockRecord:
     new = new_lock_tags(
         digest=DIGEST,
         image="app",
@@ -49,7 +49,7 @@ def lock(
         inherited=inherited or InheritedAmis(),
     )
     seen_at = NOON + timedelta(seconds=after)
-    return SeenLock(id="key-1", region="us-east-1", tags={**new, **(tags or {})}, seen_at=seen_at)
+    return LockRecord(id="key-1", region="us-east-1", tags={**new, **(tags or {})}, seen_at=seen_at)
 
 
 def ami(number: str, region: str) -> Ami:
@@ -168,7 +168,7 @@ def test_job_url_has_no_credentials_and_no_query(environment: dict[str, str], ad
 DAY = timedelta(days=1)
 
 
-def far(**changes: Any) -> SeenLock:
+def far(**changes: Any) -> LockRecord:
     """A lock whose expiry no renewal can have written, 25 hours after it was created."""
     tags = {EXPIRES_TAG: "2099-01-01T00:00:00Z", **changes}
     return lock(tags, after=25 * 60 * 60)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ami_bakery.core.ec2.resource import Resource, ResourceKind
-from ami_bakery.core.lock.lock import SeenLock
+from ami_bakery.core.lock.lock import LockRecord
 from ami_bakery.core.orphan.attribution import Attribution
 from ami_bakery.core.orphan.orphan import RunIndex, candidates, classify, expired_lock, index_runs
 from ami_bakery.values import replace
@@ -19,7 +19,7 @@ YOUNG = "20260131T114500Z-0b0b0b0b"
 DIGEST = "d" * 64
 
 
-def lock(run: str, minutes: int, **more: str) -> SeenLock:
+def lock(run: str, minutes: int, **more: str) -> LockRecord:
     """A lock that expires in `minutes` from now."""
     expires = (NOW + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
     tags = {
@@ -28,7 +28,7 @@ def lock(run: str, minutes: int, **more: str) -> SeenLock:
         "ami-bakery:expires": expires,
         **{f"ami-bakery:{name.replace('_', '-')}": value for name, value in more.items()},
     }
-    return SeenLock(id="key-1", region="us-east-1", tags=tags, seen_at=NOW)
+    return LockRecord(id="key-1", region="us-east-1", tags=tags, seen_at=NOW)
 
 
 def resource(kind: ResourceKind = ResourceKind.SECURITY_GROUP, run: str = OLD, **more: object) -> Resource:
@@ -39,7 +39,7 @@ def resource(kind: ResourceKind = ResourceKind.SECURITY_GROUP, run: str = OLD, *
     return Resource(**given)  # type: ignore[arg-type]
 
 
-def verdict(item: Resource, *locks: SeenLock, recorded_run: str = "") -> bool | None:
+def verdict(item: Resource, *locks: LockRecord, recorded_run: str = "") -> bool | None:
     """Whether the resource is certainly orphaned; None if it is not orphaned."""
     orphan = classify(item, index_runs(locks, {}), NOW, recorded_run=recorded_run)
     return orphan.sure if orphan else None

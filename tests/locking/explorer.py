@@ -49,12 +49,12 @@ from ami_bakery.core.lock.protocol_steps import (
     MarkFailed,
     Pause,
     ProtocolEvent,
+    ProtocolStep,
     ReadLock,
     RecordVerified,
     Release,
     RemoveAbandoned,
     RunTest,
-    Step,
     StepResult,
     WaitVisible,
 )
@@ -224,7 +224,7 @@ class Request(NamedTuple):
     """A request that was sent and not answered."""
 
     owner: int
-    step: Step
+    step: ProtocolStep
 
 
 class World(NamedTuple):
@@ -350,7 +350,7 @@ class Steps:
                 yield from _losses(cloud, lock, pauses)
 
     def _changed(
-        self, cloud: Cloud, step: Step, held_for: int, own: int, free: str
+        self, cloud: Cloud, step: ProtocolStep, held_for: int, own: int, free: str
     ) -> Iterator[tuple[Cloud, StepResult]]:
         if isinstance(step, AbandonInherited):
             return self._abandoned(cloud, step, self.may_abandon(step, held_for))
@@ -377,7 +377,7 @@ class Steps:
         yield from _losses(cloud, lock, pauses)
 
     def carried_out(  # noqa: C901 - one case a step
-        self, cloud: Cloud, own: int, step: Step, free: str
+        self, cloud: Cloud, own: int, step: ProtocolStep, free: str
     ) -> Iterator[tuple[Cloud, StepResult]]:
         """Yields the effects of a changing request in EC2."""
         match step:
@@ -843,7 +843,7 @@ def violation(budget: Budget, rules: Rules) -> str:
     return ""
 
 
-def _is_neutral(step: Step) -> bool:
+def _is_neutral(step: ProtocolStep) -> bool:
     """Whether it has one outcome, at any time, and changes nothing."""
     return isinstance(step, Pause | CopyToRegions | WaitVisible)
 
@@ -877,7 +877,7 @@ def _losses(cloud: Cloud, lock: str | None, pauses: bool) -> Iterator[tuple[Clou
         yield cloud, ProtocolEvent.LOST, True
 
 
-def _check_needed(step: Step, runner: Runner, cloud: Cloud, what: str) -> None:
+def _check_needed(step: ProtocolStep, runner: Runner, cloud: Cloud, what: str) -> None:
     """No runner works for an AMI that it can see."""
     if isinstance(step, Bake | RunTest) and runner.ami_was_visible:
         does = "bakes" if isinstance(step, Bake) else "tests"
@@ -969,7 +969,7 @@ def _names_in_state(state: ProtocolState) -> Iterator[str]:
     yield from _names_in_step(state.step)
 
 
-def _names_in_step(step: Step) -> Iterator[str]:
+def _names_in_step(step: ProtocolStep) -> Iterator[str]:
     yield from (name for field in ("lock", "ami") if (name := getattr(step, field, None)))
     yield from getattr(step, "amis", ())
     yield from _names_inherited(getattr(step, "inherited", InheritedAmis()))

@@ -9,7 +9,7 @@ from ami_bakery.bake.held_lock import HeldLock
 from ami_bakery.bake.hidden_lock import HiddenLock
 from ami_bakery.cleanup.orphan_tagging import tag_orphaned_resources
 from ami_bakery.core.ci.job import ci_job
-from ami_bakery.core.lock.lock import LOCK_TAG, SeenLock, lock_name, new_lock_tags
+from ami_bakery.core.lock.lock import LOCK_TAG, LockRecord, lock_name, new_lock_tags
 from ami_bakery.core.lock.protocol_steps import (
     AcquireLock,
     BreakLock,
@@ -140,13 +140,13 @@ class LockSteps:
         )
         return self._seen(lock)
 
-    def _seen(self, lock: SeenLock) -> LockSeen:
+    def _seen(self, lock: LockRecord) -> LockSeen:
         self._state.seen_lock = lock
         self._expires_at = self._ports.clock.monotonic() + lock.remaining_seconds
         self._hidden.end()
         return LockSeen(lock.id, lock.run == self._state.run, lock.expired, lock.finished, lock.inherited)
 
-    def _with_age(self, lock: SeenLock) -> SeenLock:
+    def _with_age(self, lock: LockRecord) -> LockRecord:
         """Adds the time when we first saw the lock, if its creation time is unknown."""
         since = self._first_seen.setdefault(lock.id, lock.seen_at)
         return lock if lock.exists_since is not None else replace(lock, exists_since=since)
@@ -169,7 +169,7 @@ class LockSteps:
             return LockNotVisible()
         if LOCK_TAG in pair.tags:
             now = self._ports.locks.now(home)
-            return self._seen(SeenLock(id=pair.id, region=home, tags=pair.tags, seen_at=now))
+            return self._seen(LockRecord(id=pair.id, region=home, tags=pair.tags, seen_at=now))
         self.foreign = pair.id
         return LockNotVisible(overdue=True)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ami_bakery.bake.test_steps import FailedTest
     from ami_bakery.core.definition.stamp import Stamps
     from ami_bakery.core.ec2.ami import Ami
-    from ami_bakery.core.lock.lock import SeenLock
+    from ami_bakery.core.lock.lock import LockRecord
     from ami_bakery.core.plan.outcome import Copies
     from ami_bakery.define.resolver import Resolver
     from ami_bakery.plan.planner import Planned
@@ -67,7 +67,7 @@ class BakeState:
         self.run = self.ports.new_run()
         self.waiter = AmiWaiter(self.ports, self.image)
         self.held: HeldLock | None = None
-        self.seen_lock: SeenLock | None = None
+        self.seen_lock: LockRecord | None = None
         self.baker: Baker | None = None
         self.stamps: Stamps | None = None
         self.amis: Mapping[str, Ami] = {}

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ami_bakery.bake.build_slots import BuildSlot, WaitPolicy
     from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.lock.protocol_state import ProtocolState
-    from ami_bakery.core.lock.protocol_steps import Step, StepResult
+    from ami_bakery.core.lock.protocol_steps import ProtocolStep, StepResult
     from ami_bakery.define.resolver import Resolver
     from ami_bakery.plan.planner import Planned
 
@@ -121,7 +121,7 @@ class LockedBake:
                 self._lock.release(Release(state.held.id, keep=protocol.recorded))
         return self._end(protocol.step.ending)
 
-    def _result(self, step: Step, protocol: ProtocolState) -> StepResult:
+    def _result(self, step: ProtocolStep, protocol: ProtocolState) -> StepResult:
         try:
             return self._carry_out(step, protocol)
         except BakeryError as error:
@@ -132,7 +132,7 @@ class LockedBake:
                 return ProtocolEvent.UNANSWERED
             return ProtocolEvent.FAILED
 
-    def _carry_out(self, step: Step, protocol: ProtocolState) -> StepResult:
+    def _carry_out(self, step: ProtocolStep, protocol: ProtocolState) -> StepResult:
         match step:
             case AcquireLock() | ReadLock() | BreakLock() | Pause() | Release():
                 return self._lock.carry_out(step, protocol.past_locks)
@@ -147,7 +147,7 @@ class LockedBake:
             case _:
                 assert_never(step)
 
-    def _denied(self, step: Step, error: AwsError) -> ProtocolEvent:
+    def _denied(self, step: ProtocolStep, error: AwsError) -> ProtocolEvent:
         state = self._state
         if isinstance(step, AcquireLock | ReadLock) and state.digest.scheme is Scheme.SHA1:
             state.ports.reporter.warn(

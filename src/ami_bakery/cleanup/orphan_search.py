@@ -9,7 +9,7 @@ from ami_bakery.core.concurrency import run_all
 from ami_bakery.core.ec2.ami import IMAGE_TAG
 from ami_bakery.core.ec2.resource import Resource, ResourceKind
 from ami_bakery.core.ec2.run import RUN_TAG
-from ami_bakery.core.lock.lock import LOCK_TAG, SeenLock
+from ami_bakery.core.lock.lock import LOCK_TAG, LockRecord
 from ami_bakery.core.orphan.attribution import Attribution
 from ami_bakery.core.orphan.orphan import KEYS, Orphan, RunIndex, candidates, classify, expired_lock, index_runs
 from ami_bakery.errors import BakeryError
@@ -69,11 +69,11 @@ def _order(orphan: Orphan) -> tuple[str, str, str, int, str]:
     return resource.region, orphan.image, orphan.run, list(ResourceKind).index(resource.kind), resource.id
 
 
-def _locks(ports: Ports, region: str, tagged: Mapping[str, Mapping[str, str]]) -> list[SeenLock]:
+def _locks(ports: Ports, region: str, tagged: Mapping[str, Mapping[str, str]]) -> list[LockRecord]:
     """Returns the locks, with EC2's time of the last response."""
     seen_at = ports.locks.now(region)
     locks = [
-        SeenLock(id=item, region=region, tags=tags, seen_at=seen_at)
+        LockRecord(id=item, region=region, tags=tags, seen_at=seen_at)
         for item, tags in tagged.items()
         if LOCK_TAG in tags
     ]
@@ -83,7 +83,7 @@ def _locks(ports: Ports, region: str, tagged: Mapping[str, Mapping[str, str]]) -
     return [replace(lock, exists_since=created.get(lock.id)) for lock in locks]
 
 
-def recorded_resources(ports: Ports, lock: SeenLock, regions: Iterable[str] = ()) -> tuple[Resource, ...]:
+def recorded_resources(ports: Ports, lock: LockRecord, regions: Iterable[str] = ()) -> tuple[Resource, ...]:
     """Returns the resources that an expired lock records, and those found through them.
 
     regions  regions that the template copies the AMI to

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ami_bakery.core.ec2.resource import Resource
-    from ami_bakery.core.lock.lock import SeenLock
+    from ami_bakery.core.lock.lock import LockRecord
     from ami_bakery.ports import Ports
 
 
-def tag_orphaned_resources(ports: Ports, image: str, lock: SeenLock, regions: Sequence[str]) -> None:
+def tag_orphaned_resources(ports: Ports, image: str, lock: LockRecord, regions: Sequence[str]) -> None:
     """Tags the resources. Best effort: a failure is reported, and does not stop the take-over.
 
     regions  regions that the template copies the AMI to
@@ -41,7 +41,7 @@ def tag_orphaned_resources(ports: Ports, image: str, lock: SeenLock, regions: Se
             )
 
 
-def _mark(ports: Ports, image: str, resource: Resource, lock: SeenLock, others: Sequence[Resource]) -> None:
+def _mark(ports: Ports, image: str, resource: Resource, lock: LockRecord, others: Sequence[Resource]) -> None:
     if resource.tags.get(RUN_TAG) or resource.tags.get(FORMAT_TAG):
         return
     pair = lock.tags.get(KEY_PAIR_TAG, "")

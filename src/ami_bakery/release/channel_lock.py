@@ -10,7 +10,7 @@ from ami_bakery.bake.held_lock import HeldLock
 from ami_bakery.bake.hidden_lock import HiddenLock, foreign_key_pair
 from ami_bakery.core.ci.job import ci_job
 from ami_bakery.core.lock.inherited import InheritedAmis
-from ami_bakery.core.lock.lock import LOCK_TAG, SeenLock, lock_name, lock_timing, new_lock_tags
+from ami_bakery.core.lock.lock import LOCK_TAG, LockRecord, lock_name, lock_timing, new_lock_tags
 from ami_bakery.errors import AwsError, BakeryError, BusyError, UnansweredError
 from ami_bakery.values import replace
 
@@ -140,7 +140,7 @@ class _Queue:
         self._expires_at = self._ports.clock.monotonic() + self._timing.lifetime_seconds
         return locks.acquire(self._region, lock_name(self._parameter), tags)
 
-    def _read(self) -> SeenLock | None:
+    def _read(self) -> LockRecord | None:
         """Returns the lock; ours, or else one that has not expired, if EC2 shows several."""
         found = self._ports.locks.of_digests(self._region, [self._parameter])
         locks = [self._with_age(lock) for lock in found if lock.id not in self._deleted]
@@ -149,11 +149,11 @@ class _Queue:
             self._hidden.end()
         return lock
 
-    def _with_age(self, lock: SeenLock) -> SeenLock:
+    def _with_age(self, lock: LockRecord) -> LockRecord:
         since = self._first_seen.setdefault(lock.id, lock.seen_at)
         return lock if lock.exists_since is not None else replace(lock, exists_since=since)
 
-    def _break(self, lock: SeenLock) -> None:
+    def _break(self, lock: LockRecord) -> None:
         """Deletes an expired lock by its id, which no other runner's lock has."""
         self._ports.reporter.note(f"{self._doing}: taking over the lock of {lock.describe()}: it has expired")
         self._unfinished = lock.tags.get(ROLLBACK_TAG, "") or self._unfinished
@@ -161,7 +161,7 @@ class _Queue:
         self._deleted.add(lock.id)
         self._ports.locks.delete(self._region, lock.id)
 
-    def _wait_for(self, lock: SeenLock) -> None:
+    def _wait_for(self, lock: LockRecord) -> None:
         text = f"another runner is changing this channel: {lock.describe()}"
         if text != self._reported:
             self._ports.reporter.step(self._image.name, f"waiting: {text}")

@@ -13,7 +13,7 @@ from ami_bakery.adapters.aws.batches import FILTER_VALUES, batches
 from ami_bakery.adapters.aws.ec2_xml import key_pair
 from ami_bakery.adapters.aws.errors import explained
 from ami_bakery.adapters.aws.session import as_tags
-from ami_bakery.core.lock.lock import LOCK_TAG, SeenLock
+from ami_bakery.core.lock.lock import LOCK_TAG, LockRecord
 from ami_bakery.errors import AwsError, NotFoundError
 from ami_bakery.values import replace
 
@@ -68,7 +68,7 @@ class KeyPairLocks:
             self._session.client("ec2", region)
             self._session.client("ec2", region, retry=False)
 
-    def of_digests(self, region: str, digests: Sequence[str]) -> tuple[SeenLock, ...]:
+    def of_digests(self, region: str, digests: Sequence[str]) -> tuple[LockRecord, ...]:
         found = [
             tag["ResourceId"]
             for batch in batches(digests, FILTER_VALUES - 2)
@@ -79,10 +79,10 @@ class KeyPairLocks:
             for tag in self._tags(region, {"resource-id": batch}):
                 tags.setdefault(tag["ResourceId"], {})[tag["Key"]] = tag.get("Value", "")
         now = self.now(region)
-        seen = tuple(SeenLock(id=lock, region=region, tags=tags[lock], seen_at=now) for lock in found if lock in tags)
+        seen = tuple(LockRecord(id=lock, region=region, tags=tags[lock], seen_at=now) for lock in found if lock in tags)
         return self._dated(region, seen)
 
-    def _dated(self, region: str, locks: tuple[SeenLock, ...]) -> tuple[SeenLock, ...]:
+    def _dated(self, region: str, locks: tuple[LockRecord, ...]) -> tuple[LockRecord, ...]:
         """Adds creation times to locks with implausible tags, if the credentials may read them."""
         doubtful = [lock.id for lock in locks if lock.exceeds_maximum and not lock.expired]
         if not doubtful:

@@ -91,7 +91,7 @@ def lock_timing(environment: Mapping[str, str]) -> Timing:
     return Timing(lifetime_seconds=int(text))
 
 
-class SeenLock(Frozen):
+class LockRecord(Frozen):
     """A lock as EC2 shows it, which may be some seconds old.
 
     seen_at       time of the reading, by EC2's clock

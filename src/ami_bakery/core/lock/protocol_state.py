@@ -11,12 +11,12 @@ from ami_bakery.core.lock.protocol_steps import (
     Finish,
     LookUp,
     Pause,
+    ProtocolStep,
     Purpose,
     ReadLock,
     RecordVerified,
     Release,
     RunTest,
-    Step,
 )
 from ami_bakery.values import Frozen, field, replace
 
@@ -41,7 +41,7 @@ class ProtocolState(Frozen):
     ending     how the bake ends once the lock is released
     """
 
-    step: Step
+    step: ProtocolStep
     forced: bool = False
     tests: bool = False
     builds: bool = True
@@ -84,7 +84,7 @@ def wait(state: ProtocolState) -> ProtocolState:
     return replace(state, step=Pause()) if state.waits else end(state, Ending.BUSY)
 
 
-def tag_step(state: ProtocolState, ami: str) -> Step:
+def tag_step(state: ProtocolState, ami: str) -> ProtocolStep:
     """Returns the next step to finish our AMI: `Finish`, or with a lock `RecordVerified`."""
     return Finish(None, ami) if state.lock is None else RecordVerified(state.lock, ami)
 
@@ -96,7 +96,7 @@ def build_step(state: ProtocolState) -> ProtocolState:
     return replace(state, step=AbandonInherited(state.lock, state.inherited))
 
 
-def test_or_finish(state: ProtocolState, ami: str) -> Step:
+def test_or_finish(state: ProtocolState, ami: str) -> ProtocolStep:
     """Returns the next step of a verified AMI that our lock records."""
     if state.tests and state.lock is not None:
         return RunTest(state.lock, ami)

@@ -185,7 +185,7 @@ LockStep = AcquireLock | ReadLock | BreakLock | Pause | Release
 BuildStep = LookUp | CheckInherited | AbandonInherited | RemoveAbandoned | Bake
 TestStep = RunTest | MarkFailed
 PublishStep = RecordVerified | Finish | Discard | CopyToRegions | WaitVisible
-Step = LockStep | BuildStep | TestStep | PublishStep | End
+ProtocolStep = LockStep | BuildStep | TestStep | PublishStep | End
 
 
 # Results of steps.

@@ -17,7 +17,7 @@ from ami_bakery.core.lock.lock import (
     INHERITED_VERIFIED_TAG,
     LOCK_TAG,
     VERIFIED_TAG,
-    SeenLock,
+    LockRecord,
 )
 from ami_bakery.core.packer.build_progress import CreatedKind
 from ami_bakery.values import Frozen, field, replace
@@ -87,7 +87,7 @@ class RunIndex(Frozen):
     """
 
     alive: frozenset[str]
-    dead: Mapping[str, SeenLock] = field(default_factory=dict)
+    dead: Mapping[str, LockRecord] = field(default_factory=dict)
     verified: frozenset[str] = frozenset()
     images: Mapping[str, str] = field(default_factory=dict)
 
@@ -96,10 +96,10 @@ class RunIndex(Frozen):
         return {lock.tags[key]: run for run, lock in self.dead.items() for key in keys if lock.tags.get(key)}
 
 
-def index_runs(locks: Iterable[SeenLock], images: Mapping[str, str]) -> RunIndex:
+def index_runs(locks: Iterable[LockRecord], images: Mapping[str, str]) -> RunIndex:
     """Builds the index from locks of any region; `images` as in `RunIndex`."""
     alive: set[str] = set()
-    dead: dict[str, SeenLock] = {}
+    dead: dict[str, LockRecord] = {}
     verified: set[str] = set()
     for lock in locks:
         verified_amis = set((lock.inherited.verified or "").split())
@@ -171,7 +171,7 @@ def _key(resource: Resource) -> str:
     return f"{resource.region}:{resource.id}"
 
 
-def _expiry(lock: SeenLock) -> tuple[str, bool]:
+def _expiry(lock: LockRecord) -> tuple[str, bool]:
     sure = replace(lock, seen_at=lock.seen_at - SURELY_EXPIRED).expired
     return f"the lock of its run has {'' if sure else 'just '}expired", sure
 
@@ -200,7 +200,7 @@ def is_started_by_packer(instance: Resource) -> bool:
     return any(name.startswith("packer_") for name in instance.uses)
 
 
-def expired_lock(lock: SeenLock) -> Orphan | None:
+def expired_lock(lock: LockRecord) -> Orphan | None:
     """Returns the lock as an orphan if it has expired or its expiry is impossible."""
     if not lock.expired and not lock.exceeds_maximum:
         return None

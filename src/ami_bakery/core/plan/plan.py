@@ -26,7 +26,7 @@ from ami_bakery.values import Frozen, field, replace
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from ami_bakery.core.lock.lock import SeenLock
+    from ami_bakery.core.lock.lock import LockRecord
 
 
 class Action(StrEnum):
@@ -308,7 +308,7 @@ def verify_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami]
     return replace(plan, action=Action.BAKE, reasons=tuple(reasons))
 
 
-def being_baked(plan: ImagePlan, lock: SeenLock) -> ImagePlan:
+def being_baked(plan: ImagePlan, lock: LockRecord) -> ImagePlan:
     """Changes a plan from build, copy or test to wait for the runner that holds the lock."""
     reason = Reason("being-baked", lock.holder, f"another runner is building it: {lock.describe()}")
     return replace(plan, action=Action.WAIT, reasons=(reason, *plan.reasons))
