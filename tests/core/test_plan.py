@@ -315,6 +315,15 @@ def test_untested_ami_of_a_missing_source_ami_is_built_and_not_tested() -> None:
     assert (built.action, built.amis, built.source) == (Action.BAKE, {}, None)
 
 
+def test_untested_copy_of_a_missing_ami_is_not_tested_but_built_again() -> None:
+    wanted = replace(TESTING, regions=("us-east-1", "eu-west-1"))
+    copy = replace(AMI, region="eu-west-1", tags={**AMI.tags, TESTED_TAG: "d" * 64})
+    plan = decided(wanted, copy)
+    assert (plan.action, kinds(plan), plan.amis, plan.source) == (Action.BAKE, ["region-missing"], {}, None)
+    assert f"{AMI.id} (eu-west-1) did not pass the current test" in plan.reasons[0].detail
+    assert decided(wanted, replace(copy, tags={**AMI.tags, TESTED_TAG: TEST})).action is Action.COPY
+
+
 def test_untested_ami_is_no_result_of_an_image_that_is_built_again() -> None:
     aged = replace(TESTING, max_age=timedelta(days=2))
     for plan in (decided(TESTING, AMI, force=True), decided(aged, AMI), decide(aged, (), now=NOW, failed=(KEPT,))):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ami_bakery.core.ec2.ami import DIGEST_TAG, FORMAT_TAG
+from ami_bakery.core.ec2.ami import DIGEST_TAG, FORMAT_TAG, REVOKED_TAG
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG
 from ami_bakery.core.lock.lock import ABANDONED_TAG, CREATED_AMI_TAG, EXPIRES_TAG, VERIFIED_TAG
 from ami_bakery.core.orphan.orphan import GROUP_TAG
@@ -300,6 +300,11 @@ def given_up(ec2: EC2Client, left: str) -> str:
     return left
 
 
+def revoked(ec2: EC2Client, left: str) -> str:
+    ec2.create_tags(Resources=[left], Tags=[{"Key": REVOKED_TAG, "Value": "leaked a key"}])
+    return left
+
+
 def of_another_digest(ec2: EC2Client, left: str) -> str:
     ec2.create_tags(Resources=[left], Tags=[{"Key": DIGEST_TAG, "Value": "0" * 64}])
     return left
@@ -310,7 +315,7 @@ def deleted(ec2: EC2Client, left: str) -> str:
     return left
 
 
-@pytest.mark.parametrize("spoilt", [with_another_base, given_up, of_another_digest, deleted])
+@pytest.mark.parametrize("spoilt", [with_another_base, given_up, revoked, of_another_digest, deleted])
 def test_ami_that_does_not_match_the_digest_is_not_adopted(
     app: Harness, ec2: EC2Client, left: str, spoilt: Any
 ) -> None:

@@ -33,8 +33,8 @@ _DIGEST_CHARACTERS = 8
 def adoptable(baker: Baker, recorded: str) -> dict[str, Ami]:
     """Returns the AMIs that a lock records, by region, if they can be adopted.
 
-    The AMI of the home region must exist, match the digest, and be neither finished, abandoned nor too old. The run
-    that recorded the AMIs verified them and hashed the inputs again. This checks again what EC2 can show.
+    The AMI of the home region must exist, match the digest, and be neither finished, abandoned, revoked nor too old.
+    The run that recorded the AMIs verified them and hashed the inputs again. This checks again what EC2 can show.
     """
     ports, home = baker.ports, baker.planned.plan.regions[0]
     ids = parse_amis(recorded)
@@ -43,7 +43,9 @@ def adoptable(baker: Baker, recorded: str) -> dict[str, Ami]:
     }
     found = amis.get(home)
     finished = found is not None and found.verified and found.tags.get(DIGEST_TAG)
-    if found is None or ABANDONED_TAG in found.tags or finished or _is_too_old(found, baker):
+    if found is None or finished or _is_too_old(found, baker):
+        return {}
+    if any(ami.revoked or ABANDONED_TAG in ami.tags for ami in amis.values()):
         return {}
     digest, expected = baker.definition.digest, {base for _, base in baker.definition.base}
     if digest is None or found.tags.get(DIGEST_TAG, digest.hex) != digest.hex:

@@ -232,6 +232,8 @@ def _decide(
     if wanted.max_age is not None and (old := _too_old(source, _baked_at(amis, found), wanted.max_age, now)):
         return Action.BAKE, (old,)
     if not wanted.is_tested(source):
+        if source.region != wanted.regions[0]:
+            return Action.BAKE, (_no_ami_to_test(source, wanted.regions[0]),)
         return Action.TEST, (_test_reason(source, wanted.test, now),)
     copies = tuple(_copy_reasons(wanted, amis, source))
     if copies:
@@ -276,6 +278,12 @@ def _test_reason(ami: Ami, test: str, now: datetime) -> Reason:
             return Reason("test-changed", ami.id, f"the test changed since {named} passed it")
         case AmiTestState.UNTESTED | AmiTestState.PASSED:
             return Reason("untested", ami.id, f"{named} was never tested")
+
+
+def _no_ami_to_test(copy: Ami, home: str) -> Reason:
+    """An AMI is tested only in the build region, where the test's template starts its instance."""
+    detail = f"{copy.id} ({copy.region}) did not pass the current test, and there is no AMI in {home} to test"
+    return Reason("region-missing", home, detail)
 
 
 def _key(key: str) -> str:
