@@ -33,7 +33,7 @@ def kinds(image: dict[str, Any]) -> dict[str, list[str]]:
     return found
 
 
-def test_complete_image_needs_no_aws(app: Harness) -> None:
+def test_image_without_findings_needs_no_aws(app: Harness) -> None:
     before = app.calls()
     done = app.run("audit", environment={"AMI_BAKERY_LOCAL_URL": None})
     assert done.status == 0, done.stderr
@@ -42,7 +42,7 @@ def test_complete_image_needs_no_aws(app: Harness) -> None:
     assert app.calls() == before, "the audit uses an EC2 of its own"
 
 
-def test_missed_file_is_status_1(app: Harness) -> None:
+def test_file_that_is_not_in_the_digest_exits_1(app: Harness) -> None:
     app.write("shared/motd", "")
     app.write("ami/app.json", template(f"read=$(cat {app.folder}/sha*/motd)"))
     done = app.run("audit")
@@ -103,7 +103,7 @@ def test_template_without_bakery_toml(harness: Harness) -> None:
     assert kinds(hidden.images[0])["not-in-digest"] == ["two/motd"]
 
 
-def test_failed_build_is_status_1_and_shows_what_it_opened(app: Harness) -> None:
+def test_failed_build_exits_1_and_shows_the_files_that_it_opened(app: Harness) -> None:
     app.write("ami/app.json", template("exit 3"))
     done = app.run("audit", "--json")
     assert done.status == 1
@@ -120,7 +120,7 @@ def test_one_bad_image_does_not_stop_the_others(app: Harness) -> None:
 
 
 @pytest.mark.parametrize("example", ["sample-app", "hcl2"])
-def test_examples_are_complete(harness: Harness, example: str) -> None:
+def test_examples_have_no_findings(harness: Harness, example: str) -> None:
     shutil.copytree(ROOT / "examples" / example, harness.folder, dirs_exist_ok=True)
     done = harness.run("audit", "--json")
     assert done.status == 0, done.stderr

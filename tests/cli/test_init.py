@@ -234,7 +234,7 @@ def test_a_required_variable_is_a_todo_that_can_be_uncommented(harness: Harness)
     assert harness.run("check").status == 0
 
 
-def test_a_possible_secret_is_not_to_be_written_into_the_file(harness: Harness) -> None:
+def test_the_todo_of_a_possible_secret_sets_no_value_in_the_file(harness: Harness) -> None:
     variables = 'variable "key_path" {}\nvariable "db_password" {}\nvariable "license" {\n  sensitive = true\n}\n'
     harness.write("base.pkr.hcl", variables + BASE)
     harness.write("app/app.json", json_template() | {"variables": {"aws_secret_key": None}})
@@ -262,7 +262,7 @@ def test_no_value_of_a_sensitive_variable_is_shown(harness: Harness) -> None:
         assert "TODO: Fix an input: looking for" in shown or "--json" in options
 
 
-def test_a_filter_on_another_images_name_is_a_todo_with_the_edge(harness: Harness) -> None:
+def test_a_filter_on_another_images_name_is_a_todo_with_the_parent(harness: Harness) -> None:
     harness.write("base/base.pkr.hcl", BASE)
     own = BASE.replace('"base"', '"app"').replace("ebs.base", "ebs.app").replace("acme-base", "acme-app")
     own = own.replace('["099720109477"]', '["self"]').replace(
@@ -273,7 +273,7 @@ def test_a_filter_on_another_images_name_is_a_todo_with_the_edge(harness: Harnes
     assert '# from = "base"\n' in (harness.folder / "bakery.toml").read_text()
 
 
-def test_a_script_that_passes_an_ami_on_is_an_edge(harness: Harness) -> None:
+def test_a_script_that_passes_an_ami_to_another_template_sets_the_parent(harness: Harness) -> None:
     harness.write("golden/golden.pkr.hcl", BASE)
     harness.write("shop/shop.pkr.hcl", APP.replace("base_ami", "source_ami"))
     script = "#!/bin/sh\npacker build golden/golden.pkr.hcl\n"
@@ -291,7 +291,7 @@ def test_an_unknown_source_ami_is_a_todo(harness: Harness) -> None:
     assert '# from_variable = "ami_id"\n' in text
 
 
-def test_a_template_that_does_not_parse_is_listed_and_no_obstacle(harness: Harness) -> None:
+def test_a_template_that_does_not_parse_is_listed_and_does_not_stop_init(harness: Harness) -> None:
     harness.write("a/base.pkr.hcl", BASE)
     harness.write("b/broken.pkr.hcl", "source {{{\n")
     harness.write("c/broken.json", '{"builders": [{"type": "amazon-ebs"}')

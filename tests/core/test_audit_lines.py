@@ -78,7 +78,7 @@ def test_no_text_breaks_the_parser(lines: list[str]) -> None:
 
 
 @given(NAMES, st.sampled_from(["execve", "open", "stat", "rename"]), st.integers(1, 40))
-def test_line_that_was_cut_off_is_no_call(raw: bytes, name: str, length: int) -> None:
+def test_line_that_was_cut_off_is_not_a_call(raw: bytes, name: str, length: int) -> None:
     line = f'5 {name}("{escaped(raw)}", 0x7ffd) = 0'
     for call in parse_lines([line[: -min(length, len(line) - 3)]]):
         assert isinstance(call, SystemCall)
@@ -106,7 +106,7 @@ def test_a_name_that_looks_like_an_interrupted_call() -> None:
     assert call.opened == "/tmp/u <unfinished ..."
 
 
-def test_end_and_takeover() -> None:
+def test_end_of_a_process_and_execve_of_a_thread() -> None:
     lines = [
         "1 +++ exited with 0 +++",
         "2 +++ killed by SIGKILL (core dumped) +++",

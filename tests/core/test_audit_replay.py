@@ -39,7 +39,7 @@ def opened(path: str, pid: int = 1, flags: str = "O_RDONLY") -> str:
     return f'{pid} openat(AT_FDCWD, "{path}", {flags}) = 3<{full}>'
 
 
-def test_child_that_runs_before_its_birth_is_reported() -> None:
+def test_calls_of_a_child_count_before_clone_returns_in_the_parent() -> None:
     trace = replayed(
         '1 chdir("sub") = 0',
         "1 clone(child_stack=NULL, flags=SIGCHLD <unfinished ...>",
@@ -95,7 +95,7 @@ def test_links_on_the_way_are_kept() -> None:
     assert set(access.links) == {"/repo/current", "/repo/v1/up"}
 
 
-def test_what_was_written_first_is_no_input() -> None:
+def test_file_that_the_build_wrote_before_reading_is_no_input() -> None:
     trace = replayed(
         opened("new", flags="O_WRONLY|O_CREAT|O_APPEND, 0666"),
         opened("new"),
@@ -231,7 +231,7 @@ def test_findings_of_a_comparison() -> None:
     assert (report.opened, report.covered) == (5, 1)
 
 
-def test_nothing_below_the_repository_is_left_out_by_the_rules() -> None:
+def test_rules_exclude_nothing_below_the_repository() -> None:
     """Even if every rule names a folder that contains the repository, or that is in it."""
     for rule in RULES:
         environment = dict.fromkeys(rule.variables, f"{ROOT}/x") | {"HOME": "/", "PATH": f"{ROOT}/bin:/repo"}
@@ -240,7 +240,7 @@ def test_nothing_below_the_repository_is_left_out_by_the_rules() -> None:
 
 
 def test_repository_in_a_folder_of_a_rule() -> None:
-    """The rest of the folder is left out all the same: /tmp/clone reads /tmp/packer123."""
+    """The rest of the folder is still excluded: /tmp/clone reads /tmp/packer123."""
     values = {"HOME": "/home/u", "TMPDIR": "/work"}
     exclusions = Exclusions(values, ("/usr/src/clone", "/work/clone"), "/opt/p/packer")
     assert exclusions.holds("/usr/lib/x")
@@ -255,7 +255,7 @@ def test_rules_hold_for_the_targets_of_links() -> None:
     assert not exclusions.holds("/data/home/u/secret")
 
 
-def test_home_folder_on_path_does_not_leave_out_the_home_folder() -> None:
+def test_home_folder_on_path_does_not_exclude_the_home_folder() -> None:
     report = compared(replayed(opened("/home/u/f")), environment={"PATH": "/home/u/bin:/home/u:/"})
     assert [each.path for each in report.of(AuditKind.NOT_IN_DIGEST)] == ["/home/u/f"]
 
@@ -272,7 +272,7 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_any_order_of_changes_keeps_what_is_known(steps: list[tuple[str, ...]]) -> None:
-    """A path is never both written by the build and from before it; a moved file is found again."""
+    """No path is both written by the build and older than it; a moved file is found."""
     changes = FileChanges(lambda path: True)
     for name, *paths in steps:
         if len(set(paths)) == len(paths):

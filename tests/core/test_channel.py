@@ -84,7 +84,7 @@ def test_parameters_of_other_images_are_no_channels_of_this_one(other: str) -> N
     assert other == "app" or settings.channel_of("app", settings.parameter(other, "stable")) is None
 
 
-def test_names_that_are_listed_are_the_only_ones() -> None:
+def test_only_listed_channels_are_allowed() -> None:
     settings = ChannelSettings(names=("beta", "stable"))
     assert settings.problem("app", "stable") == ""
     assert "did you mean 'stable'?" in settings.problem("app", "stabel")
@@ -119,7 +119,7 @@ def test_only_another_value_is_written(values: list[str], wanted: str) -> None:
 
 
 @given(values=st.lists(ids, max_size=8), wanted=ids)
-def test_writing_twice_is_writing_once(values: list[str], wanted: str) -> None:
+def test_second_write_of_an_ami_changes_nothing(values: list[str], wanted: str) -> None:
     match decide_write(parameter(*values), wanted):
         case WriteVersion(ami=written):
             after = parameter(*values, written)

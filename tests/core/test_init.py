@@ -172,13 +172,13 @@ def test_any_text_can_be_searched_for_calls(text: str) -> None:
 # --- parents
 
 
-def test_a_source_filter_that_matches_an_ami_name_is_an_edge() -> None:
+def test_a_source_filter_that_matches_an_ami_name_finds_the_parent() -> None:
     base = BuiltImage(name="base", template="base.json", ami_names=("acme-base-{{timestamp}}",))
     app = BuiltImage(name="app", template="app.json", ami_names=("acme-app-1",), filters=("acme-base-*",))
     assert {name: parent.image for name, parent in parents_of([base, app]).items()} == {"app": "base"}
 
 
-def test_a_variable_that_names_the_nearest_image_is_an_edge() -> None:
+def test_a_variable_that_names_the_nearest_image_finds_the_parent() -> None:
     images = [
         BuiltImage(name="linux-base", template="linux/base/base.pkr.hcl"),
         BuiltImage(name="windows-base", template="windows/base/base.pkr.hcl"),
@@ -187,7 +187,7 @@ def test_a_variable_that_names_the_nearest_image_is_an_edge() -> None:
     assert {name: parent.image for name, parent in parents_of(images).items()} == {"app": "windows-base"}
 
 
-def test_a_variable_without_a_meaning_is_no_edge() -> None:
+def test_a_variable_without_an_image_name_finds_no_parent() -> None:
     images = [
         BuiltImage(name="ami", template="ami.json"),
         BuiltImage(name="b", template="b.json", variable="source_ami"),
@@ -195,7 +195,7 @@ def test_a_variable_without_a_meaning_is_no_edge() -> None:
     assert parents_of(images) == {}
 
 
-def test_edges_have_no_circle() -> None:
+def test_parents_have_no_cycle() -> None:
     images = [
         BuiltImage(name="a", template="a.json", ami_names=("acme-a-*",), filters=("acme-b-*",)),
         BuiltImage(name="b", template="b.json", ami_names=("acme-b-*",), filters=("acme-a-*",)),
@@ -215,7 +215,7 @@ def test_edges_have_no_circle() -> None:
         ("base-{{user `x`", "base-1", True),
     ],
 )
-def test_names_with_unknown_parts_meet(pattern: str, name: str, meets: bool) -> None:
+def test_ami_names_with_unknown_parts_can_match(pattern: str, name: str, meets: bool) -> None:
     assert names_meet(pattern, name) is meets
 
 
@@ -224,7 +224,7 @@ def test_any_two_names_can_be_compared(one: str, other: str) -> None:
     assert names_meet(one, other) in (True, False)
 
 
-def test_public_owners_have_no_own_patterns() -> None:
+def test_filters_on_public_owners_select_no_amis_of_this_account() -> None:
     name = (("name", ("ubuntu-*",)),)
     assert own_patterns(("099720109477",), name) == ()
     assert own_patterns(("self", "amazon"), name) == ("ubuntu-*",)
@@ -234,13 +234,13 @@ def test_public_owners_have_no_own_patterns() -> None:
 
 
 @given(NAMES)
-def test_any_text_is_the_same_after_toml(text: str) -> None:
+def test_any_text_survives_writing_and_parsing_toml(text: str) -> None:
     assert is_toml_text(text)
     assert tomllib.loads(f"{toml_key(text)} = {toml_string(text)}") == {text: text}
 
 
 @given(st.text(max_size=40), NAMES)
-def test_no_name_leaves_its_comment_or_string(text: str, name: str) -> None:
+def test_no_name_can_end_its_comment_or_string(text: str, name: str) -> None:
     image = ProposedImage(
         name="app",
         template=name,

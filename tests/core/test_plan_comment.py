@@ -20,7 +20,7 @@ def plan(name: str, *reasons: str, action: Action = Action.BAKE) -> ImagePlan:
     return ImagePlan(image=name, action=action, digest=DIGEST, reasons=found, regions=("us-east-1",), amis={})
 
 
-def test_what_is_to_do_is_in_a_table_and_the_rest_is_collapsed() -> None:
+def test_actions_are_in_a_table_and_reused_images_are_collapsed() -> None:
     plans = [plan("app", "a.sh changed", "b.sh changed"), plan("base", action=Action.REUSE)]
     assert plan_comment(plans, 65_536).splitlines() == [
         COMMENT_MARK,

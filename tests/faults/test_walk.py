@@ -110,14 +110,14 @@ def steps_in_test(tmp_path_factory: pytest.TempPathFactory, _local: LocalAws) ->
 
 
 @pytest.mark.parametrize(("caller", "action", "fault"), FAULTS_OF_A_TEST)
-def test_failed_call_of_a_test_gives_no_wrong_ami_and_leaves_nothing_unknown(
+def test_failed_call_of_a_test_returns_no_wrong_ami_and_all_resources_are_recorded(
     prepared_test: Harness, local: LocalAws, steps_in_test: tuple[Step, ...], caller: str, action: str, fault: str
 ) -> None:
     check(walk.walk(prepared_test, local, middle(steps_in_test, caller, action), fault))
 
 
 @pytest.mark.parametrize(("caller", "action", "kill"), KILLS_OF_A_TEST)
-def test_run_after_a_kill_in_a_test_finishes_the_ami_and_what_remains_is_known(
+def test_run_after_a_kill_during_a_test_finishes_the_ami_and_other_resources_are_recorded(
     prepared_test: Harness, local: LocalAws, steps_in_test: tuple[Step, ...], caller: str, action: str, kill: str
 ) -> None:
     check(kills.kill_at_call(prepared_test, local, middle(steps_in_test, caller, action), kill))

@@ -205,7 +205,7 @@ def test_test_of_another_ami_is_a_failure(tested: Harness, ec2: EC2Client) -> No
     assert tested.run("bake").answer == ami
 
 
-def test_ami_that_is_deregistered_under_its_test_is_no_answer(tested: Harness, ec2: EC2Client) -> None:
+def test_ami_that_is_deregistered_during_its_test_is_not_returned(tested: Harness, ec2: EC2Client) -> None:
     for command, words in (("", "does not exist any more"), ("; exit 1", "was deregistered during its test")):
         tested.write("ami/setup.sh", f"echo {words}\n")
         ready, go = tested.folder.parent / "ready", tested.folder.parent / "go"

@@ -61,7 +61,7 @@ def test_json_has_every_region(harness: Harness, local: LocalAws) -> None:
     ]
 
 
-def test_what_is_not_built_is_not_promoted(app: Harness, local: LocalAws) -> None:
+def test_image_that_is_not_built_is_not_promoted(app: Harness, local: LocalAws) -> None:
     run = promote(app)
     assert run.status == 1
     assert "no finished AMI of the current definition in us-east-1" in run.stderr
