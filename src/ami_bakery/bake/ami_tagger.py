@@ -121,7 +121,7 @@ class AmiTagger:
         return tag([home.id], self._abandoned_tags(home))
 
     def _of_one_build(self, amis: Iterable[Ami]) -> tuple[Ami, ...]:
-        """Returns the AMI of the home region, and those that Packer created with it or that were copied from it."""
+        """Returns the AMI of the home region, and all AMIs of its build."""
         by_id = {(ami.region, ami.id): ami for ami in amis}
         region = self._baker.planned.plan.regions[0]
         home = next(ami for ami in by_id.values() if ami.region == region)
@@ -136,7 +136,7 @@ class AmiTagger:
         return {ABANDONED_TAG: self._baker.run, **dict.fromkeys(emptied, "")}
 
     def _failed_tags(self, ami: Ami, home: Ami) -> dict[str, str]:
-        """Returns the tags of a kept AMI: those of a finished one, without the digest and the test."""
+        """Returns the tags of a failed AMI: without the digest and the test."""
         tags = self._finished_tags(ami, home)
         digest = tags.pop(DIGEST_TAG)
         tags.pop(TESTED_TAG, None)
@@ -181,14 +181,14 @@ class AmiTagger:
             tested=self.tested,
         )
         if ami.verified:
-            # It was built by an earlier run, whose commit and source AMI it keeps.
+            # An earlier run built it: keep the commit and the source AMI of that run.
             kept = {name: ami.tags[name] for name in tags if ami.tags.get(name)}
             tags = {**tags, **kept, **{name: tags[name] for name in (DIGEST_TAG, TESTED_TAG) if name in tags}}
         return {**tags, TEST_FAILED_TAG: ""} if ami.test_failed else tags
 
 
 def was_finished(ami: Ami) -> bool:
-    """Whether the AMI was finished at some time, so that somebody may use it."""
+    """Whether the AMI was finished before, so that someone may use it."""
     return TESTED_TAG in ami.tags or (ami.verified and bool(ami.tags.get(DIGEST_TAG)))
 
 

@@ -279,7 +279,7 @@ class Baker:
         return {ami for _, ami in again.base} == expected
 
     def _check_audit(self, facts: TemplateFacts, amis: Mapping[str, Ami]) -> None:
-        """Rejects AMIs whose build read files that are not in the digest, if the audit is strict."""
+        """Rejects AMIs whose strict audit found files that are not in the digest."""
         self.audit.report(facts)
         refusal = self.audit.refusal()
         if refusal is not None:

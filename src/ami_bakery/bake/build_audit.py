@@ -1,4 +1,4 @@
-"""Audits the build of one image: traces it, reports what is not in the digest, and may refuse the digest."""
+"""Audits the build of one image, and may refuse the digest."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class BuildAudit:
         self._report: AuditReport | None = None
 
     def check(self) -> None:
-        """Raises `PackerError` if the audit is strict and impossible; otherwise warns, and does not audit."""
+        """Raises `PackerError` if a strict audit is impossible; else only warns."""
         if self._mode is None:
             return
         try:
@@ -70,13 +70,13 @@ class BuildAudit:
             text = one_line(f"{self._image.name}: {finding.message} [{finding.code}]. {finding.todo}")
             if finding.level is Level.NOTICE:
                 reporter.note(text)
-            elif mode is not AuditMode.STRICT:  # otherwise the error has them
+            elif mode is not AuditMode.STRICT:  # With `strict`, the error has the findings.
                 reporter.warn(text)
         if len(report.of(AuditKind.NOT_IN_DIGEST)) > 1 and mode is not AuditMode.STRICT:
             reporter.warn(one_line(f"{self._image.name}: {how_to_complete(report, self._image)}"))
 
     def refusal(self) -> tuple[str, str, str] | None:
-        """Returns why the AMI must not get the digest, as the parts of an error; None if it may."""
+        """Returns why the AMI must not get the digest; None if it may."""
         doing = f"auditing the build of image {self._image.name}"
         if self._mode is not AuditMode.STRICT:
             return None

@@ -1,4 +1,4 @@
-"""Runs Packer for a build or a test: tags the resources that it creates, and cleans up after it."""
+"""Runs Packer for a build or a test, and cleans up after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps of a test: run Packer on the new AMI, and mark an AMI that fails."""
+"""The steps that test an AMI with Packer."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _STOP_AGAIN_SECONDS = 1.0
 class FailedTest(Frozen):
     """A test that failed.
 
-    of_ami  whether the AMI may be the reason; otherwise it was not tested
+    of_ami  whether the AMI may be the reason; if not, it was not tested
     """
 
     error: BakeryError
@@ -90,7 +90,7 @@ class TestSteps:
         return AmiTested(passed=failed is None)
 
     def _define(self) -> tuple[TestDefinition, Stamps]:
-        """Defines the test as its files are now. The stamps are read first, so that no change is missed."""
+        """Defines the test again. Reads the stamps first, so that no change is missed."""
         state = self._state
         image = state.planned.definition.image
         assert image.test is not None

@@ -1,4 +1,4 @@
-"""Tags resources that only an expired lock records, so that cleanup can find them.
+"""Tags resources that only an expired lock records, for later cleanup.
 
 It runs before the lock is deleted, and removes nothing, because the holder may only be paused. `images --orphans` lists
 and removes orphaned resources.

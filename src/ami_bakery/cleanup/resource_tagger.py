@@ -1,4 +1,4 @@
-"""Tags resources that Packer creates with their run, so that cleanup finds them.
+"""Tags resources that Packer creates with the id of the run.
 
 Without the tag, the resources of a killed run could not be found. The tagger runs in parallel with Packer, and is best
 effort: if EC2 refuses, or Packer is faster, the build continues.
@@ -76,7 +76,7 @@ class ResourceTagger:
         self._to_tag.put(resources)
 
     def _record_all(self) -> None:
-        """Records all resources since the last record in one call. Repeats a failed record with the next one."""
+        """Records all new resources in one call. The next call repeats a failed one."""
         records: dict[str, str] = {}
         while (resources := self._to_record.get()) is not None and not self._closed.is_set():
             records[RECORD_TAGS[resources.kind]] = resources.value
@@ -124,5 +124,5 @@ class ResourceTagger:
 
 
 def _describe(error: Exception) -> str:
-    """Describes an error. Of a foreign exception only the type, because its text may contain a secret."""
+    """Describes an error; a foreign exception only by its type."""
     return str(error) if isinstance(error, BakeryError) else type(error).__name__

@@ -29,7 +29,7 @@ COMMANDS = {
     "rollback": "put the previous AMI back into a channel",
     "channels": "list the AMIs in channels",
     "revoke": "mark AMIs as unusable, with a reason",
-    "unrevoke": "take the revocation of AMIs back",
+    "unrevoke": "undo the revocation of AMIs",
     "init": "propose a bakery.toml for the Packer templates of a folder",
     "schema": "print the JSON Schema of bakery.toml",
     "terraform-external": "serve as a Terraform `external` data source (JSON on stdin and stdout)",
@@ -172,7 +172,7 @@ def parse_arguments(parser: argparse.ArgumentParser, before: list[str], after: t
 
 
 def _with_audit_mode(words: Sequence[str]) -> list[str]:
-    """Adds the default value to `--audit`: the next word is an image, unless it is a mode."""
+    """Adds the default mode to `--audit`, unless the next word is a mode."""
     following = (*words[1:], "")
     return [
         "--audit=warn" if word == "--audit" and after not in ("warn", "strict") else word

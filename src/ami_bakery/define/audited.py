@@ -1,4 +1,4 @@
-"""Audits a build: compares what it opened with what the digest of its image covers."""
+"""Compares what a build opened with the digest of its image."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _coverage(resolver: Resolver, image: ImageConfig, facts: TemplateFacts, inve
 def _would_cover(
     resolver: Resolver, image: ImageConfig, facts: TemplateFacts, paths: Collection[str]
 ) -> frozenset[str]:
-    """A path in a folder that does not exist would be an input if the folder would be one."""
+    """Whether a path would be an input; in a missing folder, whether the folder would."""
     tree = resolver.ports.tree
     if image.scheme is Scheme.SHA1:
         folders = [tree.absolute(folder).rstrip("/") for folder in image.inputs or ()]
@@ -131,7 +131,7 @@ def _exists(tree: SourceTree, path: str) -> bool:
 
 
 def _masked(report: AuditReport, facts: TemplateFacts) -> AuditReport:
-    """Masks values that must not be shown: a path can contain the value of a sensitive variable."""
+    """Masks the values of sensitive variables in paths."""
     masker = Masker(facts.secrets)
     findings = tuple(
         replace(each, path=masker.mask(each.path), process=masker.mask(each.process)) for each in report.findings

@@ -138,7 +138,7 @@ def _ask_ec2(ports: Ports, query: AmiQuery) -> dict[BaseQuery, BaseResult]:
 
 
 def _newest_usable(query: AmiQuery, amis: tuple[Ami, ...]) -> BaseResult:
-    """Returns the newest AMIs, without revoked ones. Packer's own filter would find those: they are an error."""
+    """Returns the newest AMIs that are not revoked. Raises if Packer would use a revoked one."""
     newest = newest_in_second(amis)
     revoked = next((ami for ami in newest if ami.revoked), None)
     if revoked is not None and query.by_packer:

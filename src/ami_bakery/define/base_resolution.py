@@ -1,4 +1,4 @@
-"""Determines the source AMIs of a template: those of `from`, or those that its builders name."""
+"""Determines the source AMIs of a template, from `from` or its builders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collects the inputs of a template with progress and advice: facts, inventory, entries and stamps."""
+"""Collects the inputs of a template, with progress and advice."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def would_be_input(
     path: str,
     left_out: frozenset[str] = frozenset(),
 ) -> bool:
-    """Whether a file at `path` would be an input. Then writing it changes the digest. `left_out`: see `stream`."""
+    """Whether a file at `path` would be an input. `left_out`: see `stream`."""
     return bool(would_be_inputs(tree, image, config_file, facts, [path], left_out))
 
 

@@ -1,4 +1,4 @@
-"""Improves errors of templates: Packer's own message, a missing submodule, or a better working directory."""
+"""Improves the messages and the advice of template errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def improve_template_error(settings: TemplateSettings, error: TemplateError) -> 
 
 
 def with_folder_advice(settings: TemplateSettings, error: BakeryError) -> BakeryError:
-    """Replaces the advice if one of these helps: check out a submodule, or set another working directory."""
+    """Replaces the advice if a submodule or another `workdir` helps."""
     if isinstance(error, TooLargeError):
         return error
     todo = _folder_advice(settings, error)
@@ -48,7 +48,7 @@ def _folder_advice(settings: TemplateSettings, error: BakeryError) -> str | None
 
 
 def _missing_submodule(settings: TemplateSettings, error: BakeryError) -> str | None:
-    """Returns the submodule that would contain the missing file of `error`, if it is not checked out."""
+    """Returns the missing submodule that would contain the missing file."""
     tree = settings.ports.tree
     declared = {tree.relative(path) for path in settings.image.inputs or ()}
     missing = map(tree.relative, settings.ports.git.missing_submodules(settings.config.root))
@@ -56,7 +56,7 @@ def _missing_submodule(settings: TemplateSettings, error: BakeryError) -> str | 
 
 
 def _in_packers_words(settings: TemplateSettings, error: TemplateError) -> BakeryError:
-    """Returns Packer's own syntax error, whose line is more precise, except for a git revision."""
+    """Returns Packer's syntax error, which has a more precise line."""
     if settings.is_past:
         return error
     tree, image = settings.ports.tree, settings.image

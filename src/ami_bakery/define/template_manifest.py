@@ -1,4 +1,4 @@
-"""Creates the manifest of a template: its settings, inputs, environment, source AMIs and tools."""
+"""Creates the manifest of a template, from its settings and inputs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def template_manifest(
 
 
 def _environment(settings: TemplateSettings, facts: TemplateFacts) -> tuple[tuple[str, str | None], ...]:
-    """Returns the values of declared variables and of those that the template reads; None if unset."""
+    """Returns the hashes of environment variables in the manifest; None if unset."""
     read = {name for name, _ in facts.environment if why_not_hashed(name, facts) is None}
     values = settings.ports.environment
     names = sorted({*settings.image.environment, *read})

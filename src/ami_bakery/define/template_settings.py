@@ -1,4 +1,4 @@
-"""A template and the settings that Packer runs it with: folder, variables, selection, arguments after `--`."""
+"""A template, and the settings that Packer runs it with."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class TemplateSettings(Frozen):
 
     @property
     def log_files(self) -> tuple[str, ...]:
-        """Packer's log file if the environment enables it, relative to the root. It is not an input."""
+        """Packer's log file, if enabled, relative to the root; not an input."""
         log = self.ports.environment.get("PACKER_LOG_PATH", "")
         return (log if log.startswith("/") else f"{self.workdir}/{log}",) if log else ()
 
@@ -98,7 +98,7 @@ class TemplateSettings(Frozen):
         return facts
 
     def _default_region(self) -> str | None:
-        """Returns the default region of the AWS configuration. Reads it only if the template uses it."""
+        """Returns the default region of AWS, read only if the template uses it."""
         try:
             return self.regions[0]
         except UsageError:

@@ -1,4 +1,4 @@
-"""Defines the test of an image: as an image of its own, with a digest of its own.
+"""Defines the test of an image, which has its own digest.
 
 The test's template is read, its inputs are found, and its manifest is created by the same code as an image's. Its
 source AMI is the AMI under test, which is not in the digest; nor are the timeout and the action after a failure.
@@ -99,7 +99,7 @@ def check_test(resolver: Resolver, image: ImageConfig, facts: TemplateFacts) -> 
 
 
 def _check_conflict(of_test: ImageConfig, own: TemplateFacts, facts: TemplateFacts, file: str) -> None:
-    """Raises if the image and its test have a template file in common. `facts`: the image's."""
+    """Raises if the image and its test share a template file. `facts`: the image's."""
     from ami_bakery.core.check.ami_test_findings import template_conflict
 
     finding = template_conflict(own.files, facts.files, file, of_test.line("template"))
@@ -206,7 +206,7 @@ def _as_image(tree: SourceTree, image: ImageConfig, test: ImageTest) -> ImageCon
 
 
 def _inputs(tree: SourceTree, image: ImageConfig, test: ImageTest) -> tuple[str, ...] | None:
-    """Returns () if only the files that the test's template reads count; None if its folder counts, too.
+    """Returns the test's `inputs`: (), or None if its folder counts, too.
 
     `inputs = []` is for the test as well. The default inputs of an image cover its template's folder, so the files
     there that the test does not name are in the image's digest.

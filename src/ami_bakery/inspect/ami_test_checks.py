@@ -1,4 +1,4 @@
-"""Checks the template and the inputs of an image's test, without AWS and Packer."""
+"""Checks the test of an image, without AWS and Packer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audits images: builds each in an embedded EC2, and compares what the build opened with the digest."""
+"""Audits images: builds each one in an embedded EC2."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _build(
 def _provide_bases(
     resolver: Resolver, image: ImageConfig, facts: TemplateFacts, add_ami: AddAmi
 ) -> dict[str, Ami | None]:
-    """Adds source AMIs that the embedded EC2 does not have. Returns a stand-in for the parent image."""
+    """Adds missing source AMIs. Returns a placeholder for the parent image."""
     region = resolver.region_of(image)
     ec2 = resolver.ports.ec2
     if isinstance(image.base, BaseImage):

@@ -1,4 +1,4 @@
-"""Checks an image's inputs for secrets, Git LFS pointers, empty submodules, line ends and environment variables."""
+"""Checks an image's inputs, such as for secrets and Git LFS pointers."""
 
 from __future__ import annotations
 

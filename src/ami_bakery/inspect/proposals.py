@@ -199,7 +199,7 @@ def _source_todos(image: ReadImage, parent: Parent | None) -> Sequence[Todo]:
         return (Todo(text=text, lines=(f"from = {toml_string(parent.image)}",)),)
     if image.builder.base_unknown and not image.variable:
         if any(each.missing for each in image.facts.variables):
-            return ()  # the missing variable is the reason, and has its own TODO
+            return ()  # The reason is a missing variable, which has its own TODO.
         override = image.override or "source_ami"
         text = f"Set `from`, or the source AMI is not in the digest: {image.builder.base_unknown}."
         return (Todo(text=text, lines=_from_lines(override)),)

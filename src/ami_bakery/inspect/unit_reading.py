@@ -1,4 +1,4 @@
-"""Reads one template for `init`: its working directory, var-files, AMI builders and source AMI."""
+"""Reads what `init` needs to know about one template."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class NoImage(Exception):
 
 
 class UnitReader:
-    """Reads one unit. Variables get no values from the environment, so that every machine proposes the same."""
+    """Reads one unit, with the same result on every machine."""
 
     def __init__(self, tree: SourceTree, templates: TemplateReader, unit: TemplateUnit, found: SearchResult) -> None:
         self._tree = tree
@@ -214,7 +214,7 @@ class UnitReader:
             self._todos.append(Todo(text="Select a var-file, or define an image for each.", lines=lines))
 
     def _are_variants(self, paths: Sequence[str], facts: TemplateFacts) -> bool:
-        """Whether each var-file is named after the template, and sets a variable that has no value otherwise."""
+        """Whether each var-file is named after the template, and is needed."""
         missing = {variable.name for variable in facts.variables if variable.missing}
         stem = _stem(self._unit.path)
         return 1 < len(paths) <= _MOST_VARIANTS and all(
@@ -278,7 +278,7 @@ def _missing_variables(facts: TemplateFacts, source: str) -> Iterator[Todo]:
 
 
 def _may_be_secret(name: str) -> bool:
-    """Whether the variable may hold a secret itself, not the place of one."""
+    """Whether the variable may contain a secret, not the path of one."""
     return is_possible_secret(name) and not _PLACE.search(name)
 
 

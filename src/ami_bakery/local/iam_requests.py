@@ -1,4 +1,4 @@
-"""Finds the permissions that a call to the embedded EC2 needs: actions, resources and request tags."""
+"""Finds the permissions that a call to the embedded EC2 needs."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def calls(
     account: str,
     names: Mapping[str, str],
 ) -> Iterator[PolicyRequest]:
-    """Yields the permissions that one API call needs: its action, and those for tags and for parameters that it names.
+    """Yields the permissions that one API call needs.
 
     parameters  in the form of EC2's protocol, ``ResourceId.1``; of SSM, ``Name`` or ``Names.1``
     names       the names that policies use, by the values that requests may have: of key pairs by id, of AMIs by
@@ -169,7 +169,7 @@ def _reference_calls(name: str, value: str, region: str) -> Iterator[PolicyReque
 
 
 def _ssm_calls(action: str, parameters: Mapping[str, str], arn: RequestArns) -> Iterator[PolicyRequest]:
-    """Yields the permissions of an SSM call. Actions on parameters need them on each parameter or path."""
+    """Yields the permissions of an SSM call, for each parameter or path."""
     tags = _request_tags(parameters)
     if action in _ON_PARAMETERS:
         member = _ON_PARAMETERS[action]

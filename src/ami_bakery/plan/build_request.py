@@ -1,4 +1,4 @@
-"""Creates the request for `packer build` from the definition of an image, or of its test."""
+"""Creates the request for `packer build` of an image or its test."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def _past_definition(resolver: Resolver, definition: ImageDefinition, revision: 
 
 
 def changes_of_test(resolver: Resolver, definition: ImageDefinition, ami: Ami) -> tuple[Change, ...]:
-    """Returns the changes of an image's test since the commit that `ami` was built from; empty if git does not have it.
+    """Returns the changes of an image's test since the commit of `ami`.
 
     The AMI records only the digest of the test that it passed. If the commit has another test, the last change says so.
     """
@@ -157,7 +157,7 @@ def changes_of_test(resolver: Resolver, definition: ImageDefinition, ami: Ami) -
 
 
 def _past_test(resolver: Resolver, definition: ImageDefinition, now: TestDefinition, revision: str) -> Manifest | None:
-    """Reads an image's test at a revision. Environment and tools are the current ones. None if git does not have it."""
+    """Reads an image's test at a revision, with the current environment and tools."""
     name = definition.image.name
     try:
         with resolver.ports.git.tree(resolver.config.root, revision) as tree:

@@ -1,4 +1,4 @@
-"""Finds images that are certain to fail, before anything is built for them."""
+"""Finds images that are certain to fail, before anything is built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists the channels of images: what each region has, since when, and how many builds it is behind."""
+"""Lists the channels of images, with the AMI of each region."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serializes the changes of one channel, with a lock in EC2 like that of a bake."""
+"""Serializes the changes of one channel with a lock in EC2."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class _Queue:
             pause = self._timing.poll_seconds * random.uniform(0.75, 1.25)
             clock.sleep(pause if deadline is None else min(pause, max(0.0, deadline - now)))
         if self._taken_over:
-            # The previous holder may still live. It sees by then that its lock is gone.
+            # The previous holder may still run. By then, it sees that its lock is gone.
             clock.sleep(self._timing.settling_seconds)
         return HeldChannel(self._doing, self._renewed(lock), self._unfinished)
 
@@ -95,7 +95,7 @@ class _Queue:
         return HeldLock(self._ports, self._region, lock, self._timing, lambda _: None, expires_at=self._expires_at)
 
     def _try(self) -> str | None:
-        """Returns the id of our new lock; None if another runner holds it, or may hold it."""
+        """Returns the id of our new lock; None if another runner may hold it."""
         failure: AwsError | None = None
         for _ in range(_MAX_UNANSWERED):
             failure = None

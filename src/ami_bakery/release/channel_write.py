@@ -1,4 +1,4 @@
-"""Writes an AMI to a channel in every region, and reads back until each region shows it."""
+"""Writes AMIs to a channel, and waits until each region shows its AMI."""
 
 from __future__ import annotations
 

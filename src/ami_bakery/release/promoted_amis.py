@@ -1,4 +1,4 @@
-"""Finds the AMIs to promote: those of the current definition, of another channel, or the copies of one AMI."""
+"""Finds the AMIs to promote in each region of an image."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _BAKE = "Build it first: ami-bakery bake {image}. Or promote another AMI with --
 
 
 def channel_regions(resolver: Resolver, image: ImageConfig) -> tuple[str, ...]:
-    """Returns the regions of the image: those configured, and those in which its template creates the AMI.
+    """Returns the configured regions of the image, and those of its template.
 
     A template that cannot be read does not prevent a roll-back.
     """

@@ -71,7 +71,7 @@ class ChannelChange(Frozen):
 
 
 class Origin(Frozen):
-    """What to promote: the AMIs of another channel, an AMI by its id, or by default those of the current definition."""
+    """What to promote; by default, the AMIs of the current definition."""
 
     channel: str = ""
     ami: str = ""

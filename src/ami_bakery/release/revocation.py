@@ -1,4 +1,4 @@
-"""Revokes AMIs, with their copies and descendants, and takes revocations back."""
+"""Revokes AMIs with their copies and descendants, and undoes revocations."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def revoke_amis(
 
 
 def unrevoke_amis(resolver: Resolver, words: Sequence[str], *, descendants: bool) -> tuple[RevocationChange, ...]:
-    """Takes revocations back, in every region. An image means all revoked AMIs of its current definition."""
+    """Undoes revocations, in every region. An image means all revoked AMIs of its current definition."""
     doing = f"taking back the revocation of {', '.join(words)}"
     amis = _selected(resolver, words, doing, descendants=descendants, revoked=True)
 
@@ -142,7 +142,7 @@ def _regions(resolver: Resolver) -> tuple[str, ...]:
 
 
 def _all_built(resolver: Resolver, regions: Sequence[str], doing: str) -> tuple[Ami, ...]:
-    """Returns all AMIs of this account that have a digest, in every region that the account has.
+    """Returns all AMIs of this account with a digest, in all regions.
 
     A region in which DescribeImages is denied is skipped with a warning, unless an image is configured for it.
     """
@@ -177,7 +177,7 @@ def _changed(
     change: Callable[[str, Sequence[str]], None],
     result: RevocationResult,
 ) -> tuple[RevocationChange, ...]:
-    """Changes the tags of those that are not done, region by region, and waits until EC2 shows them."""
+    """Changes the tags by region, and waits until EC2 shows them."""
     todo: dict[str, list[str]] = {}
     for ami in amis:
         if not is_done(ami):
@@ -223,7 +223,7 @@ def _change_some(
 
 
 def _wait_visible(ports: Ports, keys: set[tuple[str, str]], is_done: Callable[[Ami], bool]) -> None:
-    """Waits, at most a minute, until EC2 shows the changed tags, so that the next look-up does not use an AMI."""
+    """Waits, at most a minute, until EC2 shows the changed tags."""
     deadline = ports.clock.monotonic() + _VISIBLE_SECONDS
     while keys:
         regions: dict[str, list[str]] = {}

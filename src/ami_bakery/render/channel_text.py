@@ -53,7 +53,7 @@ def _change_json(change: ChannelChange) -> dict[str, Any]:
 
 
 def changes_text(changes: Sequence[ChannelChange]) -> str:
-    """Renders the id for one image in one region; otherwise `image<TAB>region<TAB>ami` lines, without failed images."""
+    """Renders one id, or `image<TAB>region<TAB>ami` lines without failed images."""
     done = [change for change in changes if change.error is None]
     rows = [(change.image, region, ami.id) for change in done for region, ami in change.amis.items()]
     if len(rows) == 1 and len(changes) == 1 and len(changes[0].regions) == 1:

@@ -93,7 +93,7 @@ def _collapsed(heading: str, content: str) -> str:
 
 
 def _muted(text: str) -> str:
-    """Escapes text for a comment. A zero-width space after `@` prevents that a path such as `@org/x` notifies it."""
+    """Escapes text for a comment. A zero-width space after `@` keeps a path such as `@org/x` from notifying anyone."""
     return _text(text).replace("@", "@&#8203;")
 
 

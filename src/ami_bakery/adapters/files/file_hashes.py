@@ -1,4 +1,4 @@
-"""Hashes files in order: small files in this thread, large files in several."""
+"""Hashes files in order, large files in several threads."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _is_ready(result: Hash | _LargeFile | SourceError) -> bool:
 
 
 class _Hashing:
-    """Hashes small files in this thread, and large files in threads: hashing a large block releases Python's lock."""
+    """Hashes small files in this thread, and large files in several threads."""
 
     def __init__(self, algorithm: str, progress: Callable[[int, int], None]) -> None:
         self._new_hash = _ALGORITHMS[algorithm]

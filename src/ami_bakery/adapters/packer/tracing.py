@@ -1,4 +1,4 @@
-"""Runs Packer under strace, and reads what it and its child processes opened.
+"""Runs Packer under strace, and reads the trace.
 
 strace runs in a session of its own, as a grandchild (-DDD): Packer stays our child, with its own process id, so that
 signals, process groups, the terminal and the watchdog work as without strace. strace cuts off all texts except paths
@@ -111,7 +111,7 @@ class Tracer:
         while self._tracer < 0 and time.monotonic() < deadline:
             tracer = _tracer_of(pid)
             if tracer is None:
-                return  # it has ended already
+                return  # The process has ended.
             if tracer:
                 with contextlib.suppress(OSError, AttributeError):
                     self._tracer = os.pidfd_open(tracer)

@@ -1,4 +1,4 @@
-"""`ami-bakery audit`: builds images without AWS, and finds files that are not in the digest."""
+"""`ami-bakery audit`: finds files that a build reads outside the digest."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(context: CommandContext) -> int:
     context.check_template()
     if not (context.arguments.in_local and URL_VARIABLE in context.environment):
         return context.rerun_in_local("--in-local")
-    # Imported here: the first process only starts the second.
+    # Imported here, because the first process only starts the second one.
     from ami_bakery.inspect.audit_runs import audit_images
 
     resolver = context.resolver()

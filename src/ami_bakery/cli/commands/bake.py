@@ -99,8 +99,8 @@ def add_bake_options(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="warn",
         choices=("warn", "strict"),
-        help="report files that a build reads and that are not in the digest; with =strict, the AMI does not get the "
-        "digest then (default: warn; needs strace)",
+        help="report files that a build reads and that are not in the digest; with =strict, such an AMI does not get "
+        "the digest (default: warn; needs strace)",
     )
     add_output(parser, "the ids", _FORMATS)
 

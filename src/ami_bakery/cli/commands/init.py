@@ -80,7 +80,7 @@ def _exists(path: str) -> BakeryError:
 
 
 def _inside(root: str, template: str) -> str:
-    """Returns the path relative to the root. Raises if it is outside: init writes into the folder only."""
+    """Returns the path relative to the root. Raises if it is outside."""
     relative = os.path.relpath(os.path.realpath(template), root)
     if relative.startswith(".."):
         raise UsageError(

@@ -1,4 +1,4 @@
-"""`ami-bakery test`: tests existing AMIs whose test is not current, and builds nothing."""
+"""`ami-bakery test`: tests existing AMIs, and builds nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(context: CommandContext) -> int:
 
 
 def _with_test(context: CommandContext, resolver: Resolver) -> tuple[str, ...]:
-    """Returns the selected images that have a test. Raises `UsageError` if an image is named that has none."""
+    """Returns the selected images with a test. Raises `UsageError` for a named one without."""
     names = context.selected(resolver)
     lacking = [name for name in names if resolver.config.image(name).test is None]
     named = [name for name in lacking if name in context.arguments.image]

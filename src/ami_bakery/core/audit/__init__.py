@@ -1,1 +1,1 @@
-"""The audit: what a build opened, from the lines of `strace`, compared with the digest."""
+"""Audits: compares what a build opened with the digest."""

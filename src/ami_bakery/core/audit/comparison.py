@@ -52,7 +52,7 @@ class AuditFinding(Frozen):
 class AuditReport(Frozen):
     """The result of an audit.
 
-    opened    how many files the build opened or ran, without those that are left out
+    opened    how many files the build opened or ran, without excluded ones
     covered   how many of them are in the digest
     inputs    the whole list for the key `inputs` that adds the missing paths; empty if nothing is missing
     unseen    why the audit may have missed something, as sentences
@@ -79,7 +79,7 @@ class Coverage(Frozen):
     root       the absolute folder of bakery.toml, links resolved
     files      the absolute real path of each input that has content, and its path in the digest
     links      absolute paths of links that are inputs, or that lead to one
-    excused    absolute real paths that the digest leaves out deliberately, or covers by checksum
+    excused    absolute real paths that the digest excludes on purpose, or covers by checksum
     inputs     the paths in `inputs`
     is_output, is_folder, exists   about an absolute real path
     would_cover  returns which of these absolute paths would be inputs if they existed
@@ -199,7 +199,7 @@ def _is_of_git(path: str, access: Access) -> bool:
 
 
 def _is_other_host(contact: Contact) -> bool:
-    """Whether a host is neither this machine, a name server, a metadata service, nor contacted by AWS's own tools."""
+    """Whether a host is neither this machine nor a server of AWS or DNS."""
     if contact.port == _DNS_PORT or contact.process.rpartition("/")[2] in _AWS_TOOLS or contact.host in _METADATA:
         return False
     try:

@@ -1,4 +1,4 @@
-"""The files that a build itself creates, moves and removes: what it wrote is not an input."""
+"""The files that a build itself creates, moves and removes."""
 
 from __future__ import annotations
 

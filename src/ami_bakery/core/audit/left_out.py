@@ -1,4 +1,4 @@
-"""The paths that an audit leaves out: one table for the code and for docs/reference/audit.md."""
+"""The paths that an audit excludes, as code and as documentation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ami_bakery.values import Frozen
 
 
 class LeftOut(Frozen):
-    """Paths outside the repository that an audit leaves out.
+    """Paths outside the repository that an audit excludes.
 
     folders    files, and folders with all that is in them; `~` is the home folder
     variables  environment variables whose values are such paths, separated by colons
@@ -33,13 +33,13 @@ RULES: tuple[LeftOut, ...] = (
     LeftOut(
         name="Time zones and locales",
         variables=("TZDIR", "LOCPATH"),
-        about="Others are in the system folders.",
+        about="Other time zones and locales are in the system folders.",
     ),
     LeftOut(
         name="Temporary files",
         folders=("/tmp", "/var/tmp"),  # noqa: S108
         variables=("TMPDIR",),
-        about="Also files there that existed before the build.",
+        about="Including files there that existed before the build.",
     ),
     LeftOut(
         name="Packer",
@@ -66,7 +66,7 @@ RULES: tuple[LeftOut, ...] = (
         name="The user's settings of git",
         folders=("~/.gitconfig", "~/.git-credentials", "~/.config/git"),
         variables=("GIT_CONFIG_GLOBAL",),
-        about="A clone on another machine has others.",
+        about="A clone on another machine has different ones.",
     ),
     LeftOut(
         name="Caches",
@@ -85,14 +85,14 @@ BELOW_REPOSITORY: tuple[tuple[str, str], ...] = (
     ("`.git`", "What `git` itself reads there. Other programs that read it are findings."),
     ("Outputs", "Files that the build writes: `ami-bakery inputs` does not list them either."),
     ("Compiled Python", "`__pycache__/x.cpython-311.pyc` counts as `x.py`, from which Python made it."),
-    ("Credentials", "Key and password files that the template names. The digest leaves them out, too."),
+    ("Credentials", "Key and password files that the template names. The digest excludes them, too."),
 )
-"""The only files below the repository that an audit leaves out."""
+"""The only files below the repository that an audit excludes."""
 _PROGRAM_FOLDERS = frozenset({"bin", "sbin", "libexec", "shims", "Scripts"})
 
 
 class Exclusions:
-    """Decides whether a path outside the repository is left out.
+    """Decides whether an audit excludes a path outside the repository.
 
     packer  the path of the program
     """
@@ -117,7 +117,7 @@ class Exclusions:
         self._folders = folders | {real for folder in folders if (real := resolve(folder)) not in ("/", *self._homes)}
 
     def add_programs(self, accesses: Sequence[Access]) -> None:
-        """Leaves out the installations of installed programs whose folders on PATH only have links to them."""
+        """Excludes the installations of programs whose folders on PATH only have links."""
         for access in accesses:
             if access.kind is AccessKind.RAN and self.holds(access.named) and not self.holds(access.path):
                 folder = self._installation(access.path.rpartition("/")[0])

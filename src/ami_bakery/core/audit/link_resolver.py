@@ -20,7 +20,7 @@ class LinkResolver:
     """Resolves absolute paths. Missing entries count as entries that are not links."""
 
     def __init__(self, read_link: Callable[[str], str | None]) -> None:
-        """`read_link`: returns the text of the link at a path whose folders are not links; None if it is no link."""
+        """`read_link`: returns the text of a link; None for other paths. The folders of its path are no links."""
         self._read_link = read_link
         self._targets: dict[str, str | None] = {}
         self._folders: dict[str, Resolved] = {}
@@ -68,7 +68,7 @@ class LinkResolver:
 
     def _target(self, path: str) -> str | None:
         if path.startswith("/proc/"):
-            return None  # its links differ by process
+            return None  # Links in /proc differ by process.
         if path not in self._targets:
             self._targets[path] = self._read_link(path)
         return self._targets[path]

@@ -1,4 +1,4 @@
-"""Replays the system calls of a build: who opened, ran and looked for which path."""
+"""Replays the system calls of a build, to find which paths it used."""
 
 from __future__ import annotations
 
@@ -317,7 +317,7 @@ def _kernel_path(opened: str, named: str | None) -> str:
 
 
 def existed_in(files: frozenset[str], repositories: tuple[str, ...]) -> Callable[[str], bool]:
-    """Returns whether a path existed, from a list of all files below the repositories; True for others."""
+    """Returns whether a path existed; True for paths outside the repositories."""
 
     def existed(path: str) -> bool:
         return path in files or not any(path.startswith(f"{root.rstrip('/')}/") for root in repositories)

@@ -1,4 +1,4 @@
-"""Parses the lines that `strace -f -y -s 0` writes; joins calls that other processes interrupted.
+"""Parses the lines of `strace -f -y -s 0`; joins interrupted calls.
 
 Source: strace(1), and the formats of strace 4.26 to 6.12. Names that are not UTF-8 use surrogateescape.
 """
@@ -97,7 +97,7 @@ def parse_lines(lines: Iterable[str], *, with_system: bool = True) -> Iterator[E
         if call is not None:
             yield call
     for pid, (start, text) in unfinished.items():
-        # It never returned: a process that was killed, or one that still runs.
+        # The call never returned: its process was killed, or still runs.
         call = _call(pid, f"{text}) = ?", start, start)
         if call is not None:
             yield call
@@ -135,7 +135,7 @@ def _call(pid: int, text: str, start: int, end: int) -> SystemCall | None:
 
 
 def _split(text: str) -> tuple[tuple[str, ...], str] | None:
-    """Splits at the commas of the outermost level; returns the arguments, and the text after the closing bracket."""
+    """Splits arguments at the outermost commas; also returns the following text."""
     arguments: list[str] = []
     depth, start = 0, 0
     for token in _TOKEN.finditer(text):
@@ -176,7 +176,7 @@ def _decoded(match: re.Match[str]) -> int:
 
 
 def quoted_text(argument: str) -> str | None:
-    """Returns the text of a quoted argument; None for an address, NULL, or a text that strace cut off."""
+    """Returns the text of a quoted argument; None for any other argument."""
     match = _TEXT.match(argument)
     return unescape(match[1]) if match else None
 

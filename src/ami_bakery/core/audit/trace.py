@@ -50,7 +50,7 @@ class Trace(Frozen):
     repositories  the folders that are the repository
     found         paths that existed
     absent        paths that did not exist, and that the build did not create
-    contacts      connections to other hosts and to this one
+    contacts      connections, to other hosts and to this machine
     running       programs that still ran when the trace ended, without Packer's plugins
     blind         programs that can read files in a way that strace does not see, and how
     complete      whether the trace reaches to the end of Packer

@@ -1,4 +1,4 @@
-"""Finds the copies and descendants of AMIs, by their tags, so that they are revoked together."""
+"""Finds the copies and descendants of AMIs by their tags."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST_REASON = 256
 
 
 def reason_problem(reason: str) -> str:
-    """Returns why a text is no reason for a revocation, as a clause; empty if it is."""
+    """Returns why a text cannot be the reason of a revocation; else empty."""
     if not reason.strip():
         return "the reason is empty"
     if len(reason) > _LONGEST_REASON:
@@ -59,7 +59,7 @@ def _closure(seeds: Iterable[Ami], amis: Iterable[Ami], *, descendants: bool) ->
 
 
 def _is_copy(ami: Ami, ids: set[str]) -> bool:
-    """Whether it is a copy of one of these. A copy into the same region has another source region than a build."""
+    """Whether it is a copy of one of these AMIs."""
     copied = ami.source in ids and ami.source_region is not None and ami.source_region != ami.region
     return copied or (ami.tags.get(ORIGIN_TAG, "") in ids and bool(ami.tags.get(ORIGIN_TAG)))
 

@@ -1,4 +1,4 @@
-"""Names of channels, and of the SSM parameters that they are."""
+"""Names of channels, and of their SSM parameters."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class ChannelSettings(Frozen):
         return f"{self.prefix}/{image}/{channel}"
 
     def channel_of(self, image: str, parameter: str) -> str | None:
-        """Returns the channel of a parameter's name; None if it is not a channel of this image."""
+        """Returns the channel of a parameter of this image; else None."""
         lead = f"{self.prefix}/{image}/"
         name = parameter.removeprefix(lead)
         return name if parameter.startswith(lead) and _NAME.fullmatch(name) else None
 
     def problem(self, image: str, channel: str) -> str:
-        """Returns why the channel cannot exist, as a clause; empty if it can."""
+        """Returns why the channel cannot exist, as a clause; else empty."""
         if problem := channel_name_problem(channel):
             return problem
         if self.names and channel not in self.names:
@@ -49,7 +49,7 @@ class ChannelSettings(Frozen):
 
 
 def channel_name_problem(name: str) -> str:
-    """Returns why this is no name of a channel, as a clause; empty if it is."""
+    """Returns why this cannot be the name of a channel; else empty."""
     if _NAME.fullmatch(name):
         return ""
     return (
@@ -59,7 +59,7 @@ def channel_name_problem(name: str) -> str:
 
 
 def prefix_problem(prefix: str) -> str:
-    """Returns why SSM does not allow this prefix, as a clause; empty if it does."""
+    """Returns why SSM does not allow this prefix; else empty."""
     if not _PREFIX.fullmatch(prefix):
         return (
             "expected a path such as /ami-bakery: it starts with a slash, does not end with one, and its parts have "

@@ -1,4 +1,4 @@
-"""The SSM parameter of a channel in one region: its versions, and what a promotion does with it."""
+"""The SSM parameter of a channel in one region."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Obstacle(StrEnum):
     """Why a parameter is not written."""
 
     FOREIGN = "foreign"
-    """ami-bakery did not create it; `--adopt` allows to overwrite it."""
+    """ami-bakery did not create it; `--adopt` overwrites it."""
     OTHER_TYPE = "other type"
     """SSM cannot change its type."""
     FULL = "full"
@@ -138,8 +138,9 @@ def decide_write(parameter: ChannelParameter, ami: str, *, adopt: bool = False) 
 
 
 def last_written(parameters: Sequence[ChannelParameter]) -> ChannelParameter | None:
-    """Returns the parameter that was written last; the first of those written in the same second.
+    """Returns the parameter that was written last.
 
+    Of several that were written in the same second, returns the first.
     If regions differ, it has the AMI of the last promotion or rollback.
     """
     existing = [parameter for parameter in parameters if parameter.current is not None]

@@ -1,4 +1,4 @@
-"""Decides whether an AMI may be in a channel, and describes why not."""
+"""Decides whether an AMI may be in a channel, and why not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PromotionRules(Frozen):
 
 
 def why_not_promoted(amis: Collection[Ami], rules: PromotionRules) -> tuple[Ami, str] | None:
-    """Returns the first AMI of a build that must not be promoted, and why, as a clause; None if all may be.
+    """Returns the first AMI that must not be promoted, and why; else None.
 
     A copy counts as tested if its original is.
     """
@@ -50,7 +50,7 @@ def _why_not(ami: Ami, rules: PromotionRules) -> str:
 
 
 def why_not_restored(ami: Ami | None) -> str:
-    """Returns why a channel must not go back to this AMI, as a clause; empty if it may. None: it does not exist."""
+    """Returns why a channel must not go back to this AMI; else empty. None: it does not exist."""
     if ami is None:
         return "it does not exist any more"
     if not ami.available:
@@ -59,7 +59,7 @@ def why_not_restored(ami: Ami | None) -> str:
 
 
 def build_key(ami: Ami) -> str:
-    """Returns a key that is the same for all copies of one build, and different for all others."""
+    """Returns a key that is unique for each build, and equal for its copies."""
     digest = ami.tags.get(DIGEST_TAG, "")
     return f"{digest} {ami.tags.get(ORIGIN_TAG, '')}" if digest else ami.id
 

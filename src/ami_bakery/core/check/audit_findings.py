@@ -1,4 +1,4 @@
-"""The findings of an audit as findings with a level, a line and advice."""
+"""Converts the findings of an audit to findings with line and advice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NEVER_READ_SHOWN = 5
 
 
 def audit_findings(report: AuditReport, image: ImageConfig, file: str, mode: AuditMode) -> tuple[Finding, ...]:
-    """Returns a finding for each of the report's; all files that were never read are one finding.
+    """Converts the findings; all files that were never read are one finding.
 
     file  the configuration's path in messages
     """
@@ -103,7 +103,7 @@ def how_to_complete(report: AuditReport, image: ImageConfig) -> str:
 
 
 def list_missed(findings: Iterable[AuditFinding]) -> Iterator[str]:
-    """Yields a line for each file that is not in the digest; after some, only their number."""
+    """Yields a line for each missing file; after some, only their number."""
     missed = tuple(findings)
     for each in missed[:_SHOWN]:
         yield one_line(f"{each.path} is not in the digest: {accessed(each)}")

@@ -1,4 +1,4 @@
-"""The key `test` of an image: a path, or a table of keys with the meaning of the image's."""
+"""The key `test` of an image: a path, or a table."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ TEST_KEYS: tuple[Key, ...] = (
         about="Whether to keep an AMI that fails its test, without the digest, or to remove it. Default: `keep`.",
     ),
 )
-"""The keys of the table `test`. Those that an image has, too, mean the same, and are about the test's template."""
+"""The keys of the table `test`. Keys that an image also has mean the same, for the test's template."""
 
 
 def parse_test(value: Any) -> ImageTest:

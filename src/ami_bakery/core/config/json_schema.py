@@ -1,4 +1,4 @@
-"""Creates the JSON Schema of `bakery.toml` from the table of keys, for editors and other tools.
+"""Creates the JSON Schema of `bakery.toml` from the table of keys.
 
 The schema checks each value by itself. What several keys or images have to agree on (`from` names an existing image,
 no circle, `share_snapshots` needs `share_with`) is checked only by the program.

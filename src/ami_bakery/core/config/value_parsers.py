@@ -1,4 +1,4 @@
-"""Parsers of values in `bakery.toml` that several keys share: each returns a value or raises `InvalidValue`."""
+"""Parsers of values in `bakery.toml`; they raise `InvalidValue`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AMIs that stand in for source AMIs where there is no AWS account: they match what a template looks for."""
+"""Placeholders for source AMIs, for builds without an AWS account."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class StandIn(Frozen):
 
 
 def matching_stand_in(region: str, owners: Sequence[str], filters: Sequence[tuple[str, Sequence[str]]]) -> StandIn:
-    """Returns an AMI that matches the filters, as far as an AMI can be made to."""
+    """Returns an AMI that matches the filters, if possible."""
     values = {name: _literal(texts[0]) for name, texts in filters if texts}
     owner = values.get("owner-id") or next((one for one in owners if one != "self"), "")
     alias = values.get("owner-alias") or (owner if owner in _ALIASES else "")

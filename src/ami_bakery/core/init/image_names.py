@@ -1,4 +1,4 @@
-"""Chooses the names of images: from the template's file or folder, unique, with allowed characters."""
+"""Chooses unique names for images, from the template's file or folder."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _parts(path: str, label: str, root: str) -> tuple[str, ...]:
 def _without_repeated_stems(
     parts: Sequence[tuple[str, ...]], sources: Sequence[tuple[str, str]]
 ) -> list[tuple[str, ...]]:
-    """Removes the file's name where other folders have the same, if each folder's own name is unique."""
+    """Removes a repeated file name if the folder's own name is unique."""
     stems = Counter(part[0].lower() for part in parts)
     above = [path.split("/")[-2] if "/" in path and not label else "" for path, label in sources]
     folders = Counter(folder.lower() for folder in above)
@@ -74,7 +74,7 @@ def _without_repeated_stems(
 def _with_generic_folders(
     parts: Sequence[tuple[str, ...]], sources: Sequence[tuple[str, str]], root: str
 ) -> list[tuple[str, ...]]:
-    """Uses all folders where those that say something do not make the name unique."""
+    """Uses all folders if the specific ones do not make the name unique."""
     counts = Counter(tuple(map(str.lower, part)) for part in parts)
     result = []
     for part, (path, _) in zip(parts, sources, strict=True):
@@ -94,7 +94,7 @@ def _allowed(text: str) -> str:
 
 
 def _numbered(names: Sequence[str]) -> tuple[str, ...]:
-    """Adds a number to names that occur again. Names that differ only in case are hard to tell apart."""
+    """Adds a number to repeated names, also if they differ only in case."""
     used: set[str] = set()
     result = []
     for name in names:

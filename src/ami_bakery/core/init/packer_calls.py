@@ -1,4 +1,4 @@
-"""Finds calls of Packer in Makefiles, scripts and CI files: hints for `init`."""
+"""Finds calls of Packer in Makefiles, scripts and CI files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PackerCall(Frozen):
     variables: tuple[str, ...] = ()
 
     def resolve(self, word: str, exists: Callable[[str], bool]) -> str | None:
-        """Returns the existing path, relative to the root, that a word names; None if it is unknown."""
+        """Returns the existing path that a word names; None if unknown."""
         path = _KNOWN_PREFIX.sub("", word)
         if not path or path.startswith("/") or not _MAY_BE_A_PATH.fullmatch(path):
             return None
@@ -97,7 +97,7 @@ _WITH_VALUE = frozenset({"var", "var-file", "only", "except", "on-error", "paral
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yields lines with their numbers; a line that ends in a backslash continues on the next one."""
+    """Yields lines with their numbers; joins continued lines."""
     start, joined = 1, ""
     for number, line in enumerate(text.splitlines(), 1):
         start = start if joined else number

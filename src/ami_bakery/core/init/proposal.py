@@ -1,4 +1,4 @@
-"""The proposal of `init`: images with reasons, and what a user must decide."""
+"""The proposal of `init`: images, reasons, and open decisions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decides what Packer builds in a folder of HCL2 files: the folder, or each file alone."""
+"""Decides whether Packer builds a folder of HCL2 files or each file."""
 
 from __future__ import annotations
 

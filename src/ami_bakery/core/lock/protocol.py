@@ -350,7 +350,7 @@ def _after_mark(state: ProtocolState, result: StepResult) -> ProtocolState | Non
         case ProtocolEvent.LOST:
             return lose(state)
         case ProtocolEvent.UNANSWERED | ProtocolEvent.FAILED:
-            # The lock is kept with its record, so the next run tests the AMI again.
+            # Keep the lock with its record, so that the next run tests the AMI again.
             return end(state, Ending.FAILED)
     return None
 

@@ -1,4 +1,4 @@
-"""Attributes the resources of one region to runs: by tags, by the records of locks, and by references."""
+"""Attributes the resources of one region to runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Explains plans without a matching AMI: the changes since the image's newest AMI."""
+"""Explains why no AMI matches: the changes since the newest AMI."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _never_baked(plan: ImagePlan) -> Reason:
 
 
 def _known_changes(plan: ImagePlan, previous: Ami | None, changes: Sequence[Change], now: datetime) -> Iterator[Reason]:
-    """The other changes of an image that waits for its parent; none if the previous AMI has no components tag."""
+    """Returns the other changes of an image that waits for its parent."""
     if previous is None:
         yield _never_baked(plan)
     elif changes:

@@ -1,4 +1,4 @@
-"""Decides which AMIs of a digest do not count because their build is revoked."""
+"""Decides which AMIs of a digest belong to a revoked build."""
 
 from __future__ import annotations
 

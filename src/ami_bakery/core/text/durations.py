@@ -1,4 +1,4 @@
-"""Parses durations, such as `90s`, `15m`, `2h`, `30d` and `8w`, in bakery.toml and on the command line."""
+"""Parses durations, such as `90s`, `15m`, `2h`, `30d` and `8w`."""
 
 from __future__ import annotations
 

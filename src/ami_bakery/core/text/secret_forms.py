@@ -1,4 +1,4 @@
-"""Spellings of secrets: the forms to search for, and decoded copies of lines to search in.
+"""Encoded forms of secrets, and decoded copies of lines.
 
 Encodings with few spellings (base64, hex) are searched directly; those with many (escapes, entities, percent signs) are
 decoded in a copy of the line.

@@ -1,1 +1,1 @@
-"""The Auto Scaling API of the embedded EC2, as far as it names AMIs."""
+"""The part of the Auto Scaling API that names AMIs."""

@@ -1,4 +1,4 @@
-"""Auto Scaling groups and launch configurations, stricter than moto: AMIs, names, sizes, pages."""
+"""Auto Scaling groups and launch configurations, stricter than moto."""
 
 from __future__ import annotations
 

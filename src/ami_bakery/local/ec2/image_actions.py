@@ -1,4 +1,4 @@
-"""EC2's actions that find, create, register and copy AMIs, stricter than moto: names, states, tags of copies."""
+"""EC2's actions that find, create and copy AMIs, stricter than moto."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EC2's actions on the life cycle of an AMI: deprecate, disable, enable, protect, deregister; delete its snapshots."""
+"""EC2's actions that change the state of an AMI, such as DisableImage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EC2's actions that show who uses an AMI: references, and the AMI of each instance."""
+"""EC2's actions that show which resources use an AMI."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class ImageUsageActions(StrictResponse):
                     yield PARAMETER, f"{prefix.replace(':ec2:', ':ssm:')}:parameter/{name}"
 
     def describe_instance_image_metadata(self) -> ActionResult:
-        """Shows the AMI of each instance, also if the AMI is deregistered or cannot be seen any more."""
+        """Shows the AMI of each instance, even if it is no longer visible."""
         filters: Any = self._filters_from_querystring()
         for name in filters:
             if name not in _METADATA_FILTERS and not name.startswith("tag:"):
@@ -144,7 +144,7 @@ class ImageUsageActions(StrictResponse):
 
 
 def checked_options(kind: str, options: list[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
-    """Returns the options of a resource type by name. Raises for one that it does not have, and for invalid values."""
+    """Returns the options of a resource type by name. Raises for invalid ones."""
     found = {}
     for option in options:
         name, values = option.get("OptionName") or "", tuple(option.get("OptionValues") or ())

@@ -1,4 +1,4 @@
-"""EC2's actions on launch templates, stricter than moto: versions, aliases of AMIs, filters, pages."""
+"""EC2's actions on launch templates, stricter than moto."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class LaunchTemplateActions(StrictResponse):
         return ActionResult({"LaunchTemplates": listed, "NextToken": token})
 
     def describe_launch_template_versions(self) -> ActionResult:
-        """Describes versions of one template, newest first, or the latest or default version of every template."""
+        """Describes versions of one template, or one version of all templates."""
         self.error_on_dryrun()
         described = [self._described_version(version) for version in self._requested_versions()]
         filters: Any = self._filters_from_querystring()

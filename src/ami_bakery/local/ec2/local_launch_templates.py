@@ -1,4 +1,4 @@
-"""Launch templates of the embedded EC2: moto's, with versions that can be deleted."""
+"""moto's launch templates, with versions that can be deleted."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ class MotoState:
         return found.value if found is not None and found.data_type == IMAGE_TYPE else None
 
     def tags_of(self, account_id: str, region: str, arn: str) -> Mapping[str, str]:
-        """Returns the tags of an EC2 resource or a parameter by its ARN; none if there is none. Only while entered."""
+        """Returns the tags of a resource by its ARN. Only while entered."""
         if ":ssm:" in arn:
             parameter = self.parameters(account_id, region).own("/" + arn.partition(":parameter/")[2])
             return parameter.tags if parameter else {}
@@ -214,7 +214,7 @@ class MotoState:
         return next((one.amis[image_id] for one in self.backends(region).values() if image_id in one.amis), None)
 
     def known_image(self, region: str, image_id: str) -> LocalAmi | None:
-        """Returns an AMI of any account, also if it is deregistered. Only while entered."""
+        """Returns an AMI of any account, even a deregistered one. Only while entered."""
         backends = self.backends(region).values()
         gone = (one.deregistered[image_id] for one in backends if image_id in one.deregistered)
         return self.registered_image(region, image_id) or next(gone, None)

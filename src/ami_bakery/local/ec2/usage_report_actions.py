@@ -1,4 +1,4 @@
-"""EC2's image usage reports: which other accounts use an AMI, as EC2 knew it some time before."""
+"""EC2's image usage reports, which show accounts that use an AMI."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class UsageReportActions(StrictResponse):
         return ActionResult({"ImageUsageReports": listed, "NextToken": token})
 
     def describe_image_usage_report_entries(self) -> ActionResult:
-        """Describes the entries of available reports; a pending report has none yet."""
+        """Describes the entries of available reports; a pending report has none."""
         filters = self._checked_filters(("account-id", "creation-time", "resource-type"))
         self.error_on_dryrun()
         available = [report for report in self._requested_reports() if report.state(self.behaviour) == "available"]

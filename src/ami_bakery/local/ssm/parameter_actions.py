@@ -1,4 +1,4 @@
-"""SSM's parameter actions, stricter than moto: names, tiers, labels, pages, late validation of AMI ids."""
+"""SSM's actions on parameters, stricter than moto."""
 
 from __future__ import annotations
 

@@ -105,6 +105,6 @@ def _compares(option: str, text: str, values: Iterable[str]) -> bool:
 
 
 def is_below(name: str, path: str, *, recursive: bool) -> bool:
-    """Whether a parameter is below a path, which ends with a slash; directly below it unless `recursive`."""
+    """Whether a parameter is below a path; directly, unless `recursive`."""
     full = f"/{name.lstrip('/')}"
     return full.startswith(path) and (recursive or "/" not in full.removeprefix(path))

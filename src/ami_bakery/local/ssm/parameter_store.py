@@ -1,4 +1,4 @@
-"""The Parameter Store of one account and region: versions, labels, tags, late validation of AMI ids."""
+"""The Parameter Store of one account and region."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ class LocalParameters:
             return
         if len(existing.versions) >= _MAX_VERSIONS:
             if existing.labels_of(existing.versions[0].version):
-                return  # labelled while the write was pending
+                return  # It was labelled while the write was pending.
             del existing.versions[0]
         existing.versions.append(written)
 

@@ -1,4 +1,4 @@
-"""Finds files that lookups of a playbook read, and those that its templates include."""
+"""Finds files that the lookups and templates of a playbook read."""
 
 from __future__ import annotations
 

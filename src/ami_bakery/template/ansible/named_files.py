@@ -1,4 +1,4 @@
-"""Finds files that texts of a playbook name, variables in files, and local commands."""
+"""Finds files that the texts of a playbook name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alternatives: the other values that an expression may have, and functions of all of them."""
+"""Computes with all values that an expression may have."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def map_alternatives(work: Callable[[Sequence[Cty]], Cty], arguments: Sequence[C
     if not any(argument.has_others for argument in arguments):
         return main
     if isinstance(main.raw, str) and len(main.raw) > LONGEST_WITH_ALTERNATIVES:
-        return main  # too long for a path or a command
+        return main  # It is too long for a path or a command.
     others = list(main.others)
     for row in _rows(arguments):
         try:

@@ -1,4 +1,4 @@
-"""Finds the names that one HCL2 file declares and uses, without evaluating it."""
+"""Finds the names that one HCL2 file declares and uses."""
 
 from __future__ import annotations
 

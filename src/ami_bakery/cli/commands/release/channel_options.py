@@ -30,14 +30,16 @@ def add_named_images(parser: argparse.ArgumentParser) -> None:
 
 def add_change_options(parser: argparse.ArgumentParser, *, outputs: bool = True) -> None:
     parser.add_argument(
-        "--adopt", action="store_true", help="overwrite a parameter of this name that ami-bakery did not create"
+        "--adopt",
+        action="store_true",
+        help="overwrite the channel's SSM parameter even if ami-bakery did not create it",
     )
     parser.add_argument(
         "--timeout",
         type=duration,
         metavar="DURATION",
         default="1m",
-        help="max. time until each region shows the AMI (default: 1m)",
+        help="max. time to wait until each region shows the new AMI (default: 1m)",
     )
     waiting = parser.add_mutually_exclusive_group()
     waiting.add_argument(

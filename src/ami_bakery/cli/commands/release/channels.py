@@ -37,7 +37,7 @@ def run(context: CommandContext) -> int:
 
 
 def _warn(reporter: Reporter, rows: Sequence[ChannelRow]) -> None:
-    """Warns of channels that nobody should use as they are."""
+    """Warns of channels with a revoked AMI, and of regions that differ."""
     for row in rows:
         where = f"{row.image}: channel {row.channel} in {row.region}"
         if row.revoked:

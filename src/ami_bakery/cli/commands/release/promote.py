@@ -1,4 +1,4 @@
-"""`ami-bakery promote`: puts AMIs into a channel, in every region of their image."""
+"""`ami-bakery promote`: puts AMIs into a channel, in every region."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ami_bakery.release.promotion import Origin, promote
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_named_images(parser)
-    parser.add_argument("--to", required=True, metavar="CHANNEL", help="the channel, such as stable")
+    parser.add_argument("--to", required=True, metavar="CHANNEL", help="channel to change, such as stable")
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--from",

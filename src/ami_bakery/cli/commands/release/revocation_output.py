@@ -45,7 +45,7 @@ def show_revocation(
     changes: Sequence[RevocationChange],
     rolled_back: Sequence[ChannelChange],
 ) -> None:
-    """Reports each change on stderr, and prints the answer: the AMIs that are revoked, or not revoked any more."""
+    """Reports each change on stderr, and prints the changed AMIs."""
     reporter = resolver.ports.reporter
     for change in changes:
         where = f"{change.image or '-'}: {change.ami.id} ({change.ami.region})"

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_targets(parser)
-    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; at most 256 characters, kept in a tag")
-    parser.add_argument("--descendants", action="store_true", help="also revoke everything that was built from it")
+    parser.add_argument(
+        "--reason", required=True, metavar="TEXT", help="the reason, at most 256 characters; saved in a tag"
+    )
+    parser.add_argument("--descendants", action="store_true", help="also revoke all AMIs that were built from it")
     parser.add_argument(
         "--rollback-channels", action="store_true", help="also roll back every channel that has a revoked AMI"
     )

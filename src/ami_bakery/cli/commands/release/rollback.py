@@ -1,4 +1,4 @@
-"""`ami-bakery rollback`: puts the previous AMI back into a channel, in every region of its image."""
+"""`ami-bakery rollback`: puts the previous AMI back into a channel."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_named_images(parser)
-    parser.add_argument("--channel", required=True, metavar="CHANNEL", help="the channel, such as stable")
+    parser.add_argument("--channel", required=True, metavar="CHANNEL", help="channel to change, such as stable")
     parser.add_argument(
         "--to",
         type=_ami_or_version,

@@ -1,4 +1,4 @@
-"""`ami-bakery unrevoke`: takes the revocation of AMIs back, in every region."""
+"""`ami-bakery unrevoke`: undoes the revocation of AMIs, in every region."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_targets(parser)
     parser.add_argument(
-        "--descendants", action="store_true", help="also take back the revocation of everything that was built from it"
+        "--descendants", action="store_true", help="also undo the revocation of all AMIs that were built from it"
     )
 
 

@@ -1,4 +1,4 @@
-"""Evaluates Jinja expressions to all their possible values, with marks for unknown parts."""
+"""Evaluates Jinja expressions to all their possible values."""
 
 from __future__ import annotations
 
