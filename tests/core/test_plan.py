@@ -319,8 +319,8 @@ def test_untested_copy_of_a_missing_ami_is_not_tested_but_built_again() -> None:
     wanted = replace(TESTING, regions=("us-east-1", "eu-west-1"))
     copy = replace(AMI, region="eu-west-1", tags={**AMI.tags, TESTED_TAG: "d" * 64})
     plan = decided(wanted, copy)
-    assert (plan.action, kinds(plan), plan.amis, plan.source) == (Action.BAKE, ["region-missing"], {}, None)
-    assert f"{AMI.id} (eu-west-1) did not pass the current test" in plan.reasons[0].detail
+    assert (plan.action, kinds(plan), plan.amis, plan.source) == (Action.BAKE, ["test-changed"], {}, None)
+    assert plan.reasons[0].detail.endswith("passed it, and there is no AMI in us-east-1 to test")
     assert decided(wanted, replace(copy, tags={**AMI.tags, TESTED_TAG: TEST})).action is Action.COPY
 
 

@@ -64,7 +64,9 @@ def _left_out_findings(settings: TemplateSettings, test: ImageTest, facts: Templ
             "test, except the template and var-files",
             todo=f"Move the test out of {folder}, so that a change of its files does not build the image again.",
         )
-    left = [path for path in sorted(paths_of_test(settings, facts)) if _lies_in(path, folder) and tree.entry(path)]
+    paths = paths_of_test(settings, facts)
+    outermost = (path for path in sorted(paths) if not any(path != each and _lies_in(path, each) for each in paths))
+    left = [path for path in outermost if _lies_in(path, folder) and tree.entry(path) is not None]
     if left:
         shown = left if len(left) <= _MOST_NAMED else [*left[:_MOST_NAMED], f"{len(left) - _MOST_NAMED} more"]
         yield Finding.notice(

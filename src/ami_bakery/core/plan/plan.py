@@ -233,7 +233,7 @@ def _decide(
         return Action.BAKE, (old,)
     if not wanted.is_tested(source):
         if source.region != wanted.regions[0]:
-            return Action.BAKE, (_no_ami_to_test(source, wanted.regions[0]),)
+            return Action.BAKE, (_no_ami_to_test(source, wanted, now),)
         return Action.TEST, (_test_reason(source, wanted.test, now),)
     copies = tuple(_copy_reasons(wanted, amis, source))
     if copies:
@@ -280,10 +280,10 @@ def _test_reason(ami: Ami, test: str, now: datetime) -> Reason:
             return Reason("untested", ami.id, f"{named} was never tested")
 
 
-def _no_ami_to_test(copy: Ami, home: str) -> Reason:
+def _no_ami_to_test(copy: Ami, wanted: Wanted, now: datetime) -> Reason:
     """An AMI is tested only in the build region, where the test's template starts its instance."""
-    detail = f"{copy.id} ({copy.region}) did not pass the current test, and there is no AMI in {home} to test"
-    return Reason("region-missing", home, detail)
+    reason = _test_reason(copy, wanted.test, now)
+    return replace(reason, detail=f"{reason.detail}, and there is no AMI in {wanted.regions[0]} to test")
 
 
 def _key(key: str) -> str:
