@@ -1,4 +1,4 @@
-"""Writes the tags of finished AMIs, and of AMIs that failed their test.
+"""Writes the tags of AMIs that are finished or failed their test.
 
 The order matters: an AMI gets the digest last, after it is verified and tested. One call tags both the AMI and the
 lock, so the digest is not written if another runner has taken over the lock.

@@ -136,7 +136,7 @@ class TestSteps:
         return FailedTest(error=error, on_failure=test.test.on_failure) if error is not None else None
 
     def _tested_elsewhere(self, run: PackerRun, created: list[CreatedResource], ami: Ami) -> BakeryError | None:
-        """Returns an error if an instance of the test was started from another AMI."""
+        """Returns an error if the test started another AMI."""
         for region, instances in run.instances(created).items():
             sources = self._ports.temporary_resources.source_amis(region, instances)
             wrong = sorted({source for source in sources.values() if source != ami.id})
@@ -149,7 +149,7 @@ class TestSteps:
         return None
 
     def _check_inputs(self, test: TestDefinition, stamps: Stamps) -> None:
-        """Raises if an input of the test changed while it ran: either version may have been tested."""
+        """Raises if an input of the test changed while it ran."""
         again, now = self._define()
         tree = self._ports.tree
         changes = [f"{tree.relative(change.path)} {change.how}" for change in replaced(stamps, now)][:3]
@@ -191,7 +191,7 @@ class TestSteps:
         )
 
     def _advise(self, failed: FailedTest, *, removes: bool) -> None:
-        """Adds to the error what happened to the AMIs, and what to do."""
+        """Adds the state of the AMIs and advice to the error."""
         amis = ", ".join(f"{ami.id} of {ami.region}" for ami in self._state.amis.values())
         error = failed.error
         if removes:

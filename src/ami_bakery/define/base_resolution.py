@@ -72,7 +72,7 @@ def _base(
 def _newest(
     settings: TemplateSettings, results: BaseResults, query: BaseQuery, location: SourceLocation
 ) -> tuple[str, ...]:
-    """Returns the ids of the newest AMIs; several if they were created in the same second.
+    """Returns the newest AMIs, which were created in the same second.
 
     location  the line with the query
     """
@@ -111,7 +111,10 @@ def _check_base_is_used(settings: TemplateSettings, base: str) -> None:
 
 
 def _template_bases(settings: TemplateSettings, facts: TemplateFacts, results: BaseResults) -> list[tuple[str, str]]:
-    """Returns the source AMIs in the template, by builder; unknown ones are hashed as written."""
+    """Returns the source AMIs in the template, by builder.
+
+    Unknown ones are hashed as written.
+    """
     bases = []
     for builder in facts.builders:
         if builder.source_ami:

@@ -153,7 +153,7 @@ def paths_of_test(settings: TemplateSettings, facts: TemplateFacts) -> frozenset
 
 
 def may_read_unnamed(facts: TemplateFacts) -> tuple[str, SourceLocation] | None:
-    """Returns a part of a template that may read files which nothing names, and its location; None if there is none."""
+    """Returns a part that may read unnamed files, and its location."""
     found = (
         *((item.expression, item.location) for item in facts.unresolved),
         *((command.component, command.location) for command in facts.local_commands),
@@ -182,7 +182,7 @@ def _facts(settings: TemplateSettings, handed: dict[str, str] | None = None) -> 
 
 
 def _as_image(tree: SourceTree, image: ImageConfig, test: ImageTest) -> ImageConfig:
-    """Returns a test in the form of an image, whose source AMI is the AMI under test."""
+    """Returns a test as an image that starts from the tested AMI."""
     return ImageConfig(
         name=image.name,
         section=SECTION,

@@ -52,7 +52,7 @@ def ami_test_findings(resolver: Resolver, image: ImageConfig, facts: TemplateFac
 
 
 def _left_out_findings(settings: TemplateSettings, test: ImageTest, facts: TemplateFacts) -> Iterator[Finding]:
-    """Says which files of the image's folder are not in its digest because of its test. `facts`: the image's."""
+    """Yields findings about which digest covers the files of the test. `facts`: the image's."""
     tree, image = settings.ports.tree, settings.image
     folder = template_folder(tree, image.template)
     reader = may_read_unnamed(facts) if image.inputs is None else None

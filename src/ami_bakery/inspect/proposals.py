@@ -128,7 +128,7 @@ def _built(name: str, image: ReadImage, found: SearchResult) -> BuiltImage:
 
 
 def _built_by_same_script(image: ReadImage, found: SearchResult) -> tuple[str, ...]:
-    """Returns the templates in a script that sets the image's source variable with `-var`."""
+    """Returns the templates of a script that sets the image's source variable."""
     units = {unit.path for unit in found.units}
     scripts = {
         call.location.file
@@ -152,7 +152,7 @@ def _is_region(text: str) -> bool:
 
 
 def _holds_others(image: ReadImage, images: Sequence[ReadImage]) -> bool:
-    """Whether the template's folder also has files of other templates, or of the whole repository."""
+    """Whether the template's folder also has files of other templates."""
     others = [other.folder for other in images if other.unit.path != image.unit.path]
     return image.folder == "." or any(f"{other}/".startswith(f"{image.folder}/") for other in others)
 

@@ -66,7 +66,7 @@ class ChannelRow(Frozen):
 
 
 def list_channels(resolver: Resolver, names: Sequence[str]) -> tuple[ChannelRow, ...]:
-    """Returns the channels of these images: by image, channel and region, in the order of the file.
+    """Returns the channels by image, channel and region, in file order.
 
     Three steps, each with concurrent calls: names of parameters, their histories, and AMIs.
     """

@@ -41,12 +41,12 @@ class HeldChannel:
         self.unfinished = unfinished
 
     def confirm(self) -> None:
-        """Raises `BusyError` if the lock is lost: another runner may be changing the channel."""
+        """Raises `BusyError` if the lock is lost."""
         if not self._held.confirm():
             raise self._lost()
 
     def begin_rollback(self, target: str) -> None:
-        """Records the target, so that a later run finishes this roll-back if this run cannot."""
+        """Records the target, so that a later run can finish this roll-back."""
         if not self._held.renew({ROLLBACK_TAG: target}, retry=True):
             raise self._lost()
         self._keeps = True
@@ -141,7 +141,7 @@ class _Queue:
         return locks.acquire(self._region, lock_name(self._parameter), tags)
 
     def _read(self) -> LockRecord | None:
-        """Returns the lock; ours, or else one that has not expired, if EC2 shows several."""
+        """Returns the lock; of several, ours or one that has not expired."""
         found = self._ports.locks.of_digests(self._region, [self._parameter])
         locks = [self._with_age(lock) for lock in found if lock.id not in self._deleted]
         lock = max(locks, key=lambda lock: (lock.run == self._run, not lock.expired, lock.since), default=None)

@@ -1,4 +1,4 @@
-"""Writes AMIs to a channel, and waits until each region shows its AMI."""
+"""Writes AMIs to a channel, and reads them back."""
 
 from __future__ import annotations
 

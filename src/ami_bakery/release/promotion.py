@@ -313,7 +313,7 @@ class _Rollback:
     def _usable(
         self, ami: Ami | None, copies: Sequence[Ami], regions: Sequence[str]
     ) -> tuple[Mapping[str, Ami] | None, str]:
-        """Returns the AMIs of a build by region, or why it cannot be restored."""
+        """Returns the AMIs of a build, or why it cannot be restored."""
         revoked = next((copy for copy in copies if ami and copy.revoked and build_key(copy) == build_key(ami)), None)
         if why := why_not_restored(revoked or ami):
             return None, why

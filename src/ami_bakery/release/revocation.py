@@ -79,7 +79,7 @@ def unrevoke_amis(resolver: Resolver, words: Sequence[str], *, descendants: bool
 
 
 def channels_with(resolver: Resolver, amis: Sequence[Ami]) -> tuple[ChannelRow, ...]:
-    """Returns the channels, of images in the configuration, that have one of these AMIs."""
+    """Returns the channels of configured images that have these AMIs."""
     revoked = {(ami.region, ami.id) for ami in amis}
     images = affected_images(amis)
     names = [image.name for image in resolver.config.images if image.name in images and image.enabled]
@@ -107,7 +107,7 @@ def _selected(
 
 
 def _by_definition(resolver: Resolver, names: Sequence[str], doing: str, *, revoked: bool) -> Iterator[Ami]:
-    """Yields the AMIs of the current definitions: those that count, or those that are revoked."""
+    """Yields the AMIs of the current definitions, valid or revoked ones."""
     for planned in make_plans(resolver, names) if names else ():
         name = planned.plan.image
         if name not in names:

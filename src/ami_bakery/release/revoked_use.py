@@ -24,7 +24,7 @@ CODE = "revoked-in-use"
 
 
 def revoked_use(resolver: Resolver, names: Sequence[str]) -> dict[str, tuple[Finding, ...]]:
-    """Returns a warning for each channel, and for each revoked AMI with running instances, by image.
+    """Returns warnings by image: channels and running instances of revoked AMIs.
 
     One call in each region; more only if an image has revoked AMIs. Missing permissions are reported, and do not fail.
     """

@@ -39,8 +39,8 @@ def plans_markdown(plans: Sequence[ImagePlan]) -> str:
 def plan_comment(plans: Sequence[ImagePlan], limit: int) -> str:
     """Renders a comment for a pull request, of at most `limit` bytes in UTF-8.
 
-    A table of what is to do comes first. Its details, and the images to reuse, are collapsed. What has no space is
-    counted. The first line is a mark by which a script finds the comment again.
+    A table of the actions comes first. Details and images to reuse are in collapsed sections. If images do not fit,
+    their number is shown. A script finds the comment again by the mark in its first line.
     """
     to_do, done = [plan for plan in plans if plan.to_do], [plan for plan in plans if not plan.to_do]
     counted = _counted((plan.action for plan in plans), Action)

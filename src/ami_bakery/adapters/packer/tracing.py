@@ -188,7 +188,7 @@ def repositories_of(folders: tuple[str, ...], home: str) -> tuple[str, ...]:
 
 
 def read_link(path: str) -> str | None:
-    """Returns the text of a link; None if the path is not a link."""
+    """Returns the text of a link; None for other paths."""
     try:
         return os.readlink(path)
     except (OSError, ValueError):
@@ -204,7 +204,7 @@ def _files_below(folders: tuple[str, ...]) -> Iterator[str]:
 
 
 def _tracer_of(pid: int) -> int | None:
-    """Returns the process that traces `pid`; 0 for none, None if `pid` has ended."""
+    """Returns the tracer of `pid`; 0 for none, None if it has ended."""
     try:
         for line in Path(f"/proc/{pid}/status").read_text("utf-8", "replace").splitlines():
             if line.startswith("TracerPid:"):

@@ -25,7 +25,7 @@ class FileChanges:
         return self.is_written(path) or path in self._origins or (path not in self._gone and self._existed(path))
 
     def is_gone(self, path: str) -> bool:
-        """Whether the build removed the path or moved it away, or the path is in a folder that the build created."""
+        """Whether the build removed or moved the path, or created its folder."""
         return path in self._gone or any(above in self._folders or above in self._gone for above in _above(path))
 
     def was_temporary(self, path: str) -> bool:

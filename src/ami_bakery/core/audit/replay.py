@@ -1,4 +1,4 @@
-"""Replays the system calls of a build, to find which paths it used."""
+"""Replays the system calls of a build, to find its paths."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class _Replay:
         succeeded = call.result >= 0
         if call.name in _BIRTHS:
             if call.result > 0:
-                self._birth(call, process)
+                self._start_child(call, process)
         elif call.name in _OPENS:
             self._open(call, process, succeeded=succeeded)
         elif call.name in _LOOKS:
@@ -162,8 +162,8 @@ class _Replay:
         elif succeeded:
             self._change(call, process)
 
-    def _birth(self, call: SystemCall, parent: _Process) -> None:
-        """With CLONE_FS, a change of the working directory in one process changes that of the other."""
+    def _start_child(self, call: SystemCall, parent: _Process) -> None:
+        """Starts a process, which shares its working directory with CLONE_FS."""
         flags = " ".join(call.arguments)
         folder = parent.folder if "CLONE_FS" in flags else _Folder(parent.folder.path)
         assert call.result is not None

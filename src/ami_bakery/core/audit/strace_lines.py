@@ -59,7 +59,7 @@ class ProcessEnd(NamedTuple):
 
 
 class ProcessTakeover(NamedTuple):
-    """A thread that calls execve gets the id of its process, which has `pid`."""
+    """A thread that called execve continues as its process, `pid`."""
 
     pid: int
     thread: int
@@ -104,7 +104,7 @@ def parse_lines(lines: Iterable[str], *, with_system: bool = True) -> Iterator[E
 
 
 def _begun(pid: int, text: str) -> tuple[int, str] | None:
-    """Returns the process that will return from an interrupted call, and the text of the call."""
+    """Returns the process and the text of an interrupted call."""
     if text.endswith(_UNFINISHED):
         return pid, text[: -len(_UNFINISHED)]
     moved = _MOVED.search(text)
@@ -182,7 +182,10 @@ def quoted_text(argument: str) -> str | None:
 
 
 def descriptor_path(argument: str) -> str | None:
-    """Returns the path of a descriptor such as ``3</tmp>``; empty if strace shows none; None if it has no path."""
+    """Returns the path of a descriptor such as ``3</tmp>``.
+
+    Empty if strace shows none; None if the descriptor has no path.
+    """
     match = _ANNOTATED.match(argument)
     if not match:
         return None

@@ -34,7 +34,7 @@ def with_copies(seeds: Iterable[Ami], amis: Iterable[Ami]) -> tuple[Ami, ...]:
 
 
 def with_descendants(seeds: Iterable[Ami], amis: Iterable[Ami]) -> tuple[Ami, ...]:
-    """Returns the seeds, everything that was built from them, and all copies, by region and id.
+    """Returns the seeds, their descendants, and all copies, by region and id.
 
     What an AMI was built from is in its tag `ami-bakery:from`; EC2 knows the source of a copy, too.
     """

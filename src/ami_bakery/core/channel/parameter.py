@@ -153,7 +153,7 @@ def _written_at(parameter: ChannelParameter) -> int:
 
 
 def earlier_amis(parameter: ChannelParameter) -> Iterator[ChannelVersion]:
-    """Yields the versions with other AMIs than the current one, newest first, each AMI once."""
+    """Yields the versions with earlier AMIs, newest first, each AMI once."""
     seen = {parameter.value}
     for version in reversed(parameter.versions):
         if version.value not in seen and _AMI_ID.fullmatch(version.value):

@@ -59,7 +59,7 @@ def why_not_restored(ami: Ami | None) -> str:
 
 
 def build_key(ami: Ami) -> str:
-    """Returns a key that is unique for each build, and equal for its copies."""
+    """Returns a key that all copies of one build share."""
     digest = ami.tags.get(DIGEST_TAG, "")
     return f"{digest} {ami.tags.get(ORIGIN_TAG, '')}" if digest else ami.id
 

@@ -17,7 +17,7 @@ _KNOWS_SKIP_CREATE_AMI = (1, 7, 0)
 
 
 def template_conflict(own: Collection[str], image: Collection[str], file: str, line: int) -> Finding | None:
-    """A finding if Packer reads the test's template for the build of the image, too.
+    """A finding if the image's build also reads the test's template.
 
     own, image  the template files of the test and of the image
     """

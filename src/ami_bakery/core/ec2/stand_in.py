@@ -32,7 +32,7 @@ class StandIn(Frozen):
     parameter: str = ""
 
     def members(self) -> dict[str, str | Mapping[str, str]]:
-        """Returns the members that are set, except for the region; always with a name."""
+        """Returns the members that are set, without the region, with a name."""
         names = ("id", "owner", "alias", "description", "architecture", "root_device", "volume_type", "tags")
         found = {name: getattr(self, name) for name in (*names, "parameter")}
         name = self.name or f"stand-in {self.id or self.parameter}".strip()

@@ -49,7 +49,7 @@ class Parent(Frozen):
 
 
 def own_patterns(owners: Iterable[str], filters: Iterable[tuple[str, tuple[str, ...]]]) -> tuple[str, ...]:
-    """Returns the `name` patterns of a source filter that may select AMIs of this account."""
+    """Returns the `name` patterns that may select AMIs of this account."""
     if all(owner in _PUBLIC_OWNERS for owner in owners):
         return ()
     return tuple(value for name, values in filters if name == "name" for value in values)
@@ -95,7 +95,7 @@ def _by_script(image: BuiltImage, others: Sequence[BuiltImage]) -> Parent | None
 
 
 def _by_variable(image: BuiltImage, others: Sequence[BuiltImage]) -> Parent | None:
-    """Finds the nearest image whose name, or folder's name, is in the variable's: `base_ami_id`."""
+    """Finds the nearest image that a variable such as `base_ami_id` names."""
     words = set(re.split(r"[_-]", image.variable.lower())) - _WITHOUT_MEANING - {""}
     named = [other for other in others if words & _words(other)] if words else []
     if not named:

@@ -10,7 +10,7 @@ from ami_bakery.values import Frozen
 
 
 class HclFile(Frozen):
-    """What one HCL2 file declares and uses, by names such as `var.region` and `source.amazon-ebs.base`.
+    """The names that one HCL2 file declares and uses, such as `var.region`.
 
     builds  whether it has a `build` block
     """
@@ -27,7 +27,7 @@ class HclFile(Frozen):
 
 
 class TemplateUnit(Frozen):
-    """What one `packer build` gets: a file or a folder, and the reason."""
+    """What one `packer build` reads: a file or a folder."""
 
     path: str
     why: str = ""

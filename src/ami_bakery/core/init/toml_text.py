@@ -10,7 +10,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def is_toml_text(text: str) -> bool:
-    """Whether TOML can hold the text: it has no surrogates, which names that are not UTF-8 have."""
+    """Whether TOML can hold the text, which must have no surrogates."""
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 

@@ -59,7 +59,7 @@ class Attribution(Frozen):
 
     @cached_property
     def all_key_pairs(self) -> Mapping[str, str]:
-        """The key pairs that tags, locks, instances or groups name, without key pairs of the user."""
+        """All key pairs that are named, without key pairs of the user."""
         named = {
             item.tags[KEY_PAIR_TAG]: item.tags.get(RUN_TAG, "")
             for item in (*self.instances, *self.groups)
@@ -120,7 +120,7 @@ class Attribution(Frozen):
         return {group: self._run_that_created(instance) for instance in self.instances for group in instance.groups}
 
     def _run_that_created(self, instance: Resource) -> str:
-        """Returns the run; empty if a user may have copied the tags to the instance."""
+        """Returns the run; empty if a user may have copied its tags."""
         return self.run_of(instance) or instance.tags.get(RUN_TAG, "") if is_started_by_packer(instance) else ""
 
 

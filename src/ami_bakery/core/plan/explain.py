@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def explain(
     plan: ImagePlan, previous: Ami | None, changes: Sequence[Change], snapshots: Sequence[str], *, now: datetime
 ) -> ImagePlan:
-    """Adds the changes since `previous`, the image's newest AMI, to a plan without a matching AMI.
+    """Adds the changes since `previous`, the image's newest AMI, to a plan.
 
     A plan that waits for its parent gets the other changes that are known.
 

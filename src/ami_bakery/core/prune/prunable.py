@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class RetentionPolicy(Frozen):
-    """Which AMIs of an image are kept for their age, as `keep` in bakery.toml configures it.
+    """Which AMIs of an image are kept for their age.
 
     last    how many of the newest builds are kept
     within  builds younger than this are kept

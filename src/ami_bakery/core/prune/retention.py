@@ -113,13 +113,13 @@ class _Build(Frozen):
 
     @property
     def built_at(self) -> datetime | None:
-        """When the newest of its AMIs was created; None if EC2 has no date for one of them."""
+        """When the newest of its AMIs was created; None if unknown."""
         known = [ami.created for ami in self.amis if ami.created is not None]
         return max(known) if len(known) == len(self.amis) else None
 
     @property
     def age(self) -> tuple[float, AmiKey]:
-        """A key that sorts builds by age, oldest first; builds without a date are the newest."""
+        """A key that sorts builds by age, oldest first, undated ones last."""
         built = self.built_at
         return built.timestamp() if built else float("inf"), self.key
 
@@ -146,7 +146,7 @@ def decide_pruning(
     settings: PruneSettings,
     now: datetime,
 ) -> tuple[PruneDecision, ...]:
-    """Returns a decision for each AMI, in the order in which prune carries them out.
+    """Returns a decision for each AMI, in the order of execution.
 
     Children come before their parents, copies before the AMI that Packer created. A parent is deregistered only if all
     its children are.
@@ -209,7 +209,7 @@ def _children_first(builds: Mapping[AmiKey, _Build]) -> tuple[_Build, ...]:
 
 
 def _last_builds(builds: Iterable[_Build], policies: Mapping[str, RetentionPolicy | None]) -> set[AmiKey]:
-    """Returns the newest builds of each image that are not revoked, as many as its policy keeps."""
+    """Returns the newest builds that the policies keep, without revoked ones."""
     by_image: dict[str, list[_Build]] = {}
     for build in builds:
         if not build.revoked:
@@ -293,7 +293,7 @@ def _retire(build: _Build, settings: PruneSettings, now: datetime) -> _Verdict:
 
 
 def _users_elsewhere(build: _Build, since: datetime | None) -> _Verdict | None:
-    """Returns why a shared build is kept; None if a report says that no other account uses it.
+    """Returns why a shared build is kept; None if no account uses it.
 
     since  the report must be newer than this
     """

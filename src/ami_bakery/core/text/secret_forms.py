@@ -32,7 +32,7 @@ def secret_forms(secrets: Iterable[str]) -> frozenset[str]:
 
 
 def loose_forms(secrets: Iterable[str]) -> Iterator[str]:
-    """Yields loose forms; of a long text, for example a file's content, only lines and words."""
+    """Yields loose forms: of a long text, only its lines and words."""
     for secret in secrets:
         forms = secret_forms([secret]) if len(secret) <= _LONG else frozenset(map(str.strip, secret.splitlines()))
         for form in forms:

@@ -174,7 +174,7 @@ class GroupActions(CheckedResponse, AutoScalingResponse):
         return group
 
     def _sizes(self, least: int, most: int) -> tuple[int, int, int | None]:
-        """Returns the minimum and maximum sizes of the request, or those given, and the desired size."""
+        """Returns the minimum, maximum and desired sizes, with defaults."""
         return (
             _first(self._get_int_param("MinSize"), least),
             _first(self._get_int_param("MaxSize"), most),
@@ -182,7 +182,7 @@ class GroupActions(CheckedResponse, AutoScalingResponse):
         )
 
     def _check_source(self) -> None:
-        """Checks that the launch configuration exists, and that the AMIs of launch templates can be launched."""
+        """Checks the launch configuration, and the AMIs of the launch templates."""
         name = self._get_param("LaunchConfigurationName")
         if name and name not in self.autoscaling_backend.launch_configurations:
             raise ValidationError(f"Launch configuration name not found - Launch configuration {name} not found")

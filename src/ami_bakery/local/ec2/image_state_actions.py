@@ -42,7 +42,7 @@ class ImageStateActions(StrictResponse):
         return "success" if self.ec2_backend.snapshots.pop(snapshot_id, None) else "client-error"
 
     def _image_with(self, snapshot_id: str) -> str | None:
-        """Returns an AMI of the account that has the snapshot, also a disabled one."""
+        """Returns an AMI, even a disabled one, that has the snapshot."""
         for image in self.ec2_backend.amis.values():
             if any(device.snapshot_id == snapshot_id for device in image.devices):
                 return image.id

@@ -46,7 +46,7 @@ class ImageUsageActions(StrictResponse):
     """
 
     def describe_image_references(self) -> ActionResult:
-        """Lists the account's resources of this region that name the AMIs, which need not exist."""
+        """Lists the resources that name the AMIs, which need not exist."""
         image_ids = list(dict.fromkeys(self._get_param("ImageIds", [])))
         if not image_ids:
             raise MissingParameterError("ImageId")
@@ -162,7 +162,7 @@ def _is_depth(value: str) -> bool:
 
 
 def names_image(template: LocalLaunchTemplate, image_id: str, depth: int) -> bool:
-    """Whether one of the newest versions of a launch template names an AMI by its id."""
+    """Whether a recent version of a launch template has the AMI's id."""
     return any(version.data.get("ImageId") == image_id for version in template.newest(depth))
 
 

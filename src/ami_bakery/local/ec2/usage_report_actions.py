@@ -211,7 +211,7 @@ def _instances(backend: LocalBackend, image_id: str, until: datetime.datetime) -
 
 
 def _templates(backend: LocalBackend, image_id: str, until: datetime.datetime, depth: int) -> int:
-    """Counts the templates that name an AMI in one of their newest versions that are old enough."""
+    """Counts the templates that name an AMI in a reported version."""
     count = 0
     for template in backend.launch_templates.values():
         known = [version for version in template.versions if with_zone(version.create_time) <= until]

@@ -56,7 +56,7 @@ def _parameters(text: str) -> dict[str, str]:
 
 
 def _json_parameters(text: str) -> dict[str, str]:
-    """Returns parameters of a JSON request in the form of the query protocol: ``Names.1``, ``Tags.1.Key``."""
+    """Converts parameters of JSON to the query protocol: ``Names.1``, ``Tags.1.Key``."""
     try:
         document = json.loads(text)
     except ValueError:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CheckedResponse(BaseResponse):
-    """A moto service that refuses requests which its model does not allow, in AWS's words."""
+    """A moto service that refuses requests which violate its model."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -123,7 +123,7 @@ def _all_text_constraints(shape: Any) -> Iterator[str]:
 
 @cache
 def _compiled(pattern: str) -> Any:
-    """Returns a pattern of the model, compiled; None if only Java can compile it (surrogate pairs)."""
+    """Returns a compiled pattern; None if only Java can compile it."""
     options = re2.Options()
     options.log_errors = False
     try:

@@ -262,7 +262,7 @@ class ParameterActions(CheckedResponse, SimpleSystemManagerResponse):
         return found
 
     def _find(self, name: str) -> tuple[StoredParameter, ParameterVersion, str] | None:
-        """Returns a parameter, its requested version, and the selector; None if the parameter does not exist."""
+        """Returns a parameter, its requested version, and the selector; or None."""
         bare, selector = split_selector(name, self.region, self.current_account)
         parameter = self.store.get(bare)
         return (parameter, parameter.selected(selector), selector) if parameter else None

@@ -32,7 +32,7 @@ _PATH_RULE = (
 
 
 def unique_name(name: str) -> str:
-    """Returns the form of a name that is unique in a region: `/x` and `x` are the same parameter."""
+    """Returns the same form for both names of a parameter, `/x` and `x`."""
     bare = name.removeprefix("/")
     return name if "/" in bare else bare
 

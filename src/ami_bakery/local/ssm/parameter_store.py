@@ -58,7 +58,7 @@ class StoredParameter:
         return [label for label, labelled in self.labels.items() if labelled == version]
 
     def check_new_version(self) -> None:
-        """Raises if the oldest of 100 versions has a label, so that it cannot be deleted."""
+        """Raises if the oldest of 100 versions has a label."""
         oldest = self.versions[0].version
         if len(self.versions) >= _MAX_VERSIONS and self.labels_of(oldest):
             raise SSMException(
@@ -79,7 +79,7 @@ class StoredParameter:
         )
 
     def selected(self, selector: str) -> ParameterVersion:
-        """Returns the version with a number or a label; the latest one if `selector` is empty."""
+        """Returns the selected version; the latest one without a selector."""
         if not selector:
             return self.latest
         if selector.isdigit():

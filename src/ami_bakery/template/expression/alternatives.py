@@ -22,7 +22,7 @@ LONGEST_WITH_ALTERNATIVES = 1 << 16
 
 
 def alternatives(value: Cty) -> list[Cty]:
-    """Returns alternatives of the whole value: its own, and copies with one part replaced."""
+    """Returns alternatives of the whole value, also with one part replaced."""
     if not value.has_others:
         return []
     result = list(value.others)
@@ -83,7 +83,10 @@ def map_alternatives(work: Callable[[Sequence[Cty]], Cty], arguments: Sequence[C
 
 
 def _rows(arguments: Sequence[Cty]) -> Iterator[list[Cty]]:
-    """Yields combinations of alternatives, except the first; if there are too many, one replaced at a time."""
+    """Yields combinations of alternatives, except the first.
+
+    If there are too many, yields those with one replaced value.
+    """
     choices = [[argument, *alternatives(argument)] for argument in arguments]
     size = 1
     for choice in choices:

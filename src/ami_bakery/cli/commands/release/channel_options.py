@@ -77,7 +77,7 @@ def channel_outputs(context: CommandContext, resolver: Resolver, names: Sequence
 def show_changes(
     context: CommandContext, resolver: Resolver, changing: Iterator[ChannelChange], outputs: Sequence[OutputFile]
 ) -> int:
-    """Reports each change as it is done, prints the answer, and returns the exit status."""
+    """Reports each change, prints the answer, and returns the exit status."""
     changes = []
     for change in changing:
         changes.append(change)

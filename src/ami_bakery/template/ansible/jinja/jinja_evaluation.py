@@ -32,7 +32,7 @@ class JinjaScope(Protocol):
 
 
 class LookupCall:
-    """A call of a lookup plugin: its name without the collection, and the values of its arguments."""
+    """A call of a lookup plugin, with the values of its arguments."""
 
     def __init__(self, plugin: str, terms: Sequence[Any], options: Mapping[str, Sequence[Any]]) -> None:
         self.plugin = plugin
@@ -264,7 +264,7 @@ def _sum(left: Any, right: Any) -> Any:
 
 
 def _bounded(value: Any) -> Any:
-    """Truncates a long list, so that no expression can make a list grow without limit."""
+    """Truncates a long list, so that lists cannot grow without limit."""
     if isinstance(value, list) and len(value) > LONGEST:
         return [*value[:LONGEST], HOLE]
     return value
