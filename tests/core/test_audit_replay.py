@@ -241,10 +241,10 @@ def test_rules_exclude_nothing_below_the_repository() -> None:
 
 def test_repository_in_a_folder_of_a_rule() -> None:
     """The rest of the folder is still excluded: /tmp/clone reads /tmp/packer123."""
-    values = {"HOME": "/home/u", "TMPDIR": "/work"}
-    exclusions = Exclusions(values, ("/usr/src/clone", "/work/clone"), "/opt/p/packer")
+    values = {"HOME": "/home/u", "TMPDIR": "/scratch"}
+    exclusions = Exclusions(values, ("/usr/src/clone", "/scratch/clone"), "/opt/p/packer")
     assert exclusions.holds("/usr/lib/x")
-    assert exclusions.holds("/work/ami-bakery-1.json")
+    assert exclusions.holds("/scratch/ami-bakery-1.json")
     assert not exclusions.holds("/data/x")
 
 

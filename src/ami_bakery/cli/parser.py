@@ -44,8 +44,8 @@ EPILOG = """\
 The images are read from bakery.toml, in the current folder or the nearest folder above it. If PACKER_JSON_PATH is
 set and --config is not given, drop-in mode is used: the folders in AMI_DEFINITION_DIRS, and the SHA-1 checksum.
 
-exit status: 0 success; 1 error; 2 wrong usage; 70 internal error; 75 another job is building the image, and waiting
-is disabled or timed out; 130 interrupted"""
+exit status: 0 success; 1 error; 2 wrong usage; 70 internal error; 75 another job is building the image or
+changing the channel, and waiting is disabled or timed out; 130 interrupted"""
 
 
 _OF_PACKER = re.compile(

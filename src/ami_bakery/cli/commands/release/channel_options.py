@@ -28,7 +28,12 @@ def add_named_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", nargs="+", metavar="IMAGE", help="names or globs of images")
 
 
-def add_change_options(parser: argparse.ArgumentParser, *, outputs: bool = True) -> None:
+def add_change_and_output_options(parser: argparse.ArgumentParser) -> None:
+    add_change_options(parser)
+    add_output(parser, "the ids", _FORMATS)
+
+
+def add_change_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--adopt",
         action="store_true",
@@ -51,8 +56,6 @@ def add_change_options(parser: argparse.ArgumentParser, *, outputs: bool = True)
         metavar="DURATION",
         help="max. time to wait for another job, then exit 75 (default: no limit)",
     )
-    if outputs:
-        add_output(parser, "the ids", _FORMATS)
 
 
 def policy_of(context: CommandContext) -> ChannelPolicy:

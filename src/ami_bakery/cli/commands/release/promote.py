@@ -6,7 +6,7 @@ import argparse
 
 from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer
 from ami_bakery.cli.commands.release.channel_options import (
-    add_change_options,
+    add_change_and_output_options,
     add_named_images,
     channel_outputs,
     named_images,
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="promote the AMI of this channel (default: the AMI of the current definition)",
     )
     what.add_argument("--ami", type=ami_id, metavar="ID", help="promote this AMI, and its copies in the other regions")
-    add_change_options(parser)
+    add_change_and_output_options(parser)
     add_packer(parser)
     add_init(parser)
 

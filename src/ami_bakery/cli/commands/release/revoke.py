@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rollback-channels", action="store_true", help="also roll back every channel that has a revoked AMI"
     )
-    add_change_options(parser, outputs=False)
+    add_change_options(parser.add_argument_group("options of --rollback-channels"))
 
 
 def run(context: CommandContext) -> int:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ami_bakery.cli.commands.release.channel_options import (
-    add_change_options,
+    add_change_and_output_options,
     add_named_images,
     channel_outputs,
     named_images,
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an AMI that was in the channel, or a version of the parameter in the first region (default: the previous "
         "AMI that exists and is not revoked)",
     )
-    add_change_options(parser)
+    add_change_and_output_options(parser)
 
 
 def run(context: CommandContext) -> int:
