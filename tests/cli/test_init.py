@@ -422,3 +422,14 @@ def test_the_proposal_does_not_depend_on_the_environment(harness: Harness) -> No
 def test_config_is_no_option_of_init(harness: Harness) -> None:
     run = harness.run("init", "-C", "bakery.toml")
     assert (run.status, "Name the FOLDER instead" in run.stderr) == (2, True)
+
+
+def test_component_of_an_unknown_plugin_may_read_the_whole_folder(harness: Harness) -> None:
+    """What a third-party plugin reads is not known: `inputs = []` could miss it."""
+    known = json_template() | {"provisioners": [{"type": "shell", "inline": ["true"]}]}
+    harness.write("known.json", known)
+    harness.write("plugin.json", known | {"provisioners": [{"type": "tuner", "profile": "fast"}]})
+    harness.write("fast/settings", "a = 1\n")
+    images = proposed(harness)
+    assert (images["known"].get("inputs"), images["plugin"].get("inputs")) == ([], None)
+    assert "tuner may read more files of it" in " ".join((harness.folder / "bakery.toml").read_text().split())

@@ -19,6 +19,7 @@ from ami_bakery.define.inputs import walks_of
 from ami_bakery.errors import BakeryError, UsageError
 from ami_bakery.inspect.template_search import SearchResult, search_templates
 from ami_bakery.inspect.unit_reading import NoImage, ReadImage, UnitReader
+from ami_bakery.template.component_fields import is_known
 from ami_bakery.template.source_tree import FileKind
 from ami_bakery.values import replace
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 
 FILE = "bakery.toml"
+_READ_NO_FILES = frozenset({"http", "windows-update"})
+"""Types of well-known plugins that read no files on this machine."""
 
 
 def propose(tree: SourceTree, templates: TemplateReader, root_name: str, chosen: Sequence[str] = ()) -> Proposal:
@@ -159,8 +162,7 @@ def _holds_others(image: ReadImage, images: Sequence[ReadImage]) -> bool:
 
 def _proposed(name: str, image: ReadImage, parent: Parent | None, *, region: str, shares: bool) -> ProposedImage:
     notes, todos = list(image.notes), list(image.todos)
-    unknown = [found.location for found in image.facts.unresolved]
-    unknown += [command.location for command in image.facts.local_commands]
+    unknown = _unknown_readers(image.facts)
     reads_only = shares and not unknown
     if reads_only:
         what = "the root folder" if image.folder == "." else "this folder, which has files of other images"
@@ -188,6 +190,14 @@ def _proposed(name: str, image: ReadImage, parent: Parent | None, *, region: str
         notes=tuple(notes),
         todos=tuple(todos),
     )
+
+
+def _unknown_readers(facts: TemplateFacts) -> tuple[str, ...]:
+    """Returns what may read files that the template does not name: lines of files, and types of plugins."""
+    locations = (*(each.location for each in facts.unresolved), *(each.location for each in facts.local_commands))
+    builders = {builder.type for builder in facts.builders}
+    plugins = (each for each in facts.components if each not in builders | _READ_NO_FILES and not is_known(each))
+    return (*map(str, locations), *plugins)
 
 
 def _source_todos(image: ReadImage, parent: Parent | None) -> Sequence[Todo]:
