@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,7 +39,7 @@ def test_image_without_findings_needs_no_aws(app: Harness) -> None:
     before = app.calls()
     done = app.run("audit", environment={"AMI_BAKERY_LOCAL_URL": None})
     assert done.status == 0, done.stderr
-    assert "app: 1 files opened, 1 of them in the digest" in done.stdout
+    assert "app: 1 file opened, 1 of them in the digest" in done.stdout
     assert app.packer_runs == 1
     assert app.calls() == before, "the audit uses an EC2 of its own"
 
@@ -101,6 +103,17 @@ def test_template_without_bakery_toml(harness: Harness) -> None:
     hidden = harness.run("audit", "--template", "one/app.json", "--json")
     assert hidden.status == 1
     assert kinds(hidden.images[0])["not-in-digest"] == ["two/motd"]
+
+
+def test_advice_for_a_template_without_bakery_toml(harness: Harness) -> None:
+    harness.write("one/app.json", template("cat ../$(ls .. | grep tw)/*"))
+    harness.write("two/motd", "")
+    Path(os.fsdecode(os.fsencode(harness.folder) + b"/two/caf\xe9")).write_text("")
+    done = harness.run("audit", "--template", "one/app.json")
+    assert done.status == 1
+    assert 'Define the image in a bakery.toml, with inputs = ["two/motd"]' in done.stdout
+    assert 'with what it depends on: inputs = ["two/caf\\xe9", "two/motd"]' in done.stdout
+    assert "to bakery.toml" not in done.stdout
 
 
 def test_failed_build_exits_1_and_shows_the_files_that_it_opened(app: Harness) -> None:

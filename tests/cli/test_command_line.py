@@ -236,6 +236,37 @@ def test_check_of_one_template_needs_no_bakery_toml(harness: Harness) -> None:
     assert run.images[0]["image"] == "app"
 
 
+@pytest.mark.parametrize(
+    ("file", "template", "advice"),
+    [
+        (
+            "packer/app.json",
+            json_template() | {"variables": {"size": None}},
+            'Set a default in the template, or define the image in a bakery.toml with vars = { size = "..." }.',
+        ),
+        (
+            "packer/app.pkr.hcl",
+            'variable "size" {}\n' + HCL,
+            "Set a default in the template, or set PKR_VAR_size, or define the image in a bakery.toml with "
+            'vars = { size = "..." }.',
+        ),
+        (
+            "packer/app.json",
+            json_template() | {"provisioners": [{"type": "shell", "script": "scripts/a.sh"}]},
+            'Define the image in a bakery.toml with workdir = ".": there, 1 of 1 missing path is found.',
+        ),
+    ],
+)
+def test_advice_of_check_for_one_template_needs_no_bakery_toml(
+    harness: Harness, file: str, template: str | dict[str, Any], advice: str
+) -> None:
+    harness.write(file, template)
+    harness.write("scripts/a.sh", "")
+    harness.write("files/app.conf", "")
+    run = harness.run("check", "--json", "--template", file)
+    assert advice in {finding["todo"] for finding in run.images[0]["findings"]}
+
+
 @pytest.mark.parametrize("command", ["inputs", "check"])
 @pytest.mark.parametrize(
     "arguments",

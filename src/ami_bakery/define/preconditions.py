@@ -71,14 +71,20 @@ def check_required(file: str, image: ImageConfig, facts: TemplateFacts) -> None:
     marks = tuple(
         variable.location.mark(f"the variable {variable.name!r} has no default and no value") for variable in missing
     )
-    name = missing[0].name
-    environment = f", or set PKR_VAR_{name}" if facts.format is TemplateFormat.HCL2 else ""
     raise ConfigError(
         f"looking for the variables of {_subject(image)}",
         "\n".join(f"{mark.file}:{mark.line}: {mark.message}" for mark in marks),
-        f'Set it: vars = {{ {name} = "..." }} in {image.table} of {file}, or a file in var_files{environment}.',
+        _how_to_set(missing[0].name, file, image, facts),
         marks=marks,
     )
+
+
+def _how_to_set(name: str, file: str, image: ImageConfig, facts: TemplateFacts) -> str:
+    values = f'vars = {{ {name} = "..." }}'
+    environment = f", or set PKR_VAR_{name}" if facts.format is TemplateFormat.HCL2 else ""
+    if image.in_bakery_toml:
+        return f"Set it: {values} in {image.table} of {file}, or a file in var_files{environment}."
+    return f"Set a default in the template{environment}, or define the image in a bakery.toml with {values}."
 
 
 def check_variables(file: str, image: ImageConfig, facts: TemplateFacts, configured: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ from ami_bakery.ports import BuildRequest
 from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:
+    from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.define.template_settings import TemplateSettings
     from ami_bakery.ports import Packer
     from ami_bakery.template.facts import TemplateFacts
@@ -44,7 +45,7 @@ def _folder_advice(settings: TemplateSettings, error: BakeryError) -> str | None
         template_folder(tree, image.template),
         lambda workdir: replace(settings, image=replace(image, workdir=workdir)).facts(),
     )
-    return None if found is None else found.advice(image.table, settings.config.file)
+    return None if found is None else found.advice(image, settings.config.file)
 
 
 def _missing_submodule(settings: TemplateSettings, error: BakeryError) -> str | None:
@@ -100,12 +101,13 @@ class BetterFolder(Frozen):
     found: int
     missing: int
 
-    def advice(self, table: str, file: str) -> str:
+    def advice(self, image: ImageConfig, file: str) -> str:
         paths = "path is" if self.missing == 1 else "paths are"
-        return (
-            f'Set workdir = "{self.workdir}" in [{table}] of {file}: '
-            f"there, {self.found} of {self.missing} missing {paths} found."
-        )
+        key = f'workdir = "{self.workdir}"'
+        how = f"Set {key} in [{image.table}] of {file}"
+        if not image.in_bakery_toml:
+            how = f"Define the image in a bakery.toml with {key}"
+        return f"{how}: there, {self.found} of {self.missing} missing {paths} found."
 
 
 def better_folder(

@@ -36,5 +36,5 @@ def audit_summary(image: str, report: AuditReport) -> str:
     """Renders the counts of one image on a line."""
     counts = {kind: len(report.of(kind)) for kind in AuditKind}
     found = "; ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    opened = f"{report.opened} files opened, {report.covered} of them in the digest"
+    opened = f"{report.opened} file{'' if report.opened == 1 else 's'} opened, {report.covered} of them in the digest"
     return f"{image}: {opened}{f'; {found}' if found else ''}"

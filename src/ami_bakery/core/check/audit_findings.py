@@ -92,14 +92,20 @@ def _how_to_add(paths: Sequence[str], report: AuditReport, image: ImageConfig) -
     if image.scheme is Scheme.SHA1:
         return "Move it into a folder of AMI_DEFINITION_DIRS, or add its folder there."
     declared = report.inputs[: len(report.inputs) - len(report.of(AuditKind.NOT_IN_DIGEST))]
-    return f"Add it to bakery.toml: {listed_inputs((*declared, *paths))}"
+    listed = listed_inputs((*declared, *paths))
+    if not image.in_bakery_toml:
+        return f"Define the image in a bakery.toml, with {listed}"
+    return f"Add it to bakery.toml: {listed}"
 
 
 def how_to_complete(report: AuditReport, image: ImageConfig) -> str:
     """Returns the advice that adds all missing paths."""
     if image.scheme is Scheme.SHA1:
         return "Move them into a folder of AMI_DEFINITION_DIRS, or add their folders there."
-    return f"Add what the image depends on to bakery.toml: {listed_inputs(report.inputs)}"
+    listed = one_line(listed_inputs(report.inputs))
+    if not image.in_bakery_toml:
+        return f"Define the image in a bakery.toml, with what it depends on: {listed}"
+    return f"Add what the image depends on to bakery.toml: {listed}"
 
 
 def list_missed(findings: Iterable[AuditFinding]) -> Iterator[str]:

@@ -130,6 +130,11 @@ class ImageConfig(Frozen):
     lines: Mapping[KeyPath, int] = field(default_factory=dict, repr=False, compare=False)
 
     @property
+    def in_bakery_toml(self) -> bool:
+        """Whether a bakery.toml defines it, not only the option --template or drop-in mode."""
+        return bool(self.lines)
+
+    @property
     def table(self) -> str:
         """The path of its keys in bakery.toml, for messages: `images.app`, or `images.app.test`."""
         return f"images.{self.name}.{self.section}" if self.section else f"images.{self.name}"
