@@ -248,6 +248,20 @@ def test_repository_in_a_folder_of_a_rule() -> None:
     assert not exclusions.holds("/data/x")
 
 
+def test_folders_beside_a_repository_in_a_temporary_folder_are_not_temporary() -> None:
+    exclusions = Exclusions({"HOME": "/tmp/ci", "TMPDIR": "/tmp/ci/tmp"}, ("/tmp/ci/1/clone",), "/opt/p/packer")
+    assert exclusions.holds("/tmp/packer123")
+    assert exclusions.holds("/tmp/ci/tmp/packer123")
+    assert exclusions.holds("/tmp/ci/.aws/config")
+    assert not exclusions.holds("/tmp/ci/1/common/motd")
+
+
+def test_packer_that_a_script_on_path_runs_is_left_out() -> None:
+    lines = (opened("/data/x"), '1 execve("/data/packer", [...], 0x1) = 0', '1 execve("x/packer", [...], 0x1) = 0')
+    missed = compared(replayed(*lines)).of(AuditKind.NOT_IN_DIGEST)
+    assert [each.path for each in missed] == ["/data/x", "x/packer"]
+
+
 def test_rules_hold_for_the_targets_of_links() -> None:
     exclusions = Exclusions({"HOME": "/home/u"}, (ROOT,), "/p/packer", lambda path: path.replace("/home", "/data/home"))
     assert exclusions.holds("/data/home/u/.aws/config")

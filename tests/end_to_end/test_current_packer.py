@@ -171,3 +171,21 @@ def test_ami_test(modern: Harness) -> None:
     assert modern.run("bake").answer.startswith("ami-")
     assert modern.packer_runs == 3
     assert modern.calls()["CreateImage"] == 1
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_audit_follows_plugins(modern: Harness) -> None:
+    """Also if the folder with their sockets is in the repository. Short names, because Linux limits their paths."""
+    modern.write("bakery.toml", (modern.folder / "bakery.toml").read_text() + "inputs = []\n")
+    inside = {"TMPDIR": str(modern.make_folder(modern.folder / "t"))}
+    complete = modern.run("bake", "--audit=strict", "--json", environment=inside)
+    assert complete.status == 0, complete.stderr
+    assert complete.images[0]["audit"]["findings"] == []
+    modern.write("shared/motd", "hello\n")
+    reader = modern.program("hidden-read", f"#!/bin/sh\ncat {modern.folder}/shared/motd\n")
+    template = (modern.folder / "web.pkr.hcl").read_text().rstrip().removesuffix("}")
+    modern.write("web.pkr.hcl", f'{template}  provisioner "shell-local" {{\n    inline = ["{reader}"]\n  }}\n}}\n')
+    done = modern.run("audit", "--json")
+    assert done.status == 1, done.stderr
+    missed = [each for each in done.images[0]["findings"] if each["kind"] == "not-in-digest"]
+    assert [(each["path"], each["process"]) for each in missed] == [("shared/motd", "cat")]

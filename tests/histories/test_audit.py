@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -178,6 +179,45 @@ def test_reads_are_found_however_they_are_done(app: Harness, case: tuple[str, st
         assert paths & {"link", "linked"}, "the link is not in the digest either"
     else:
         assert paths == {path}
+
+
+def test_repository_in_a_temporary_folder_without_git(app: Harness) -> None:
+    """The folders beside it are not temporary files: a CI may copy a repository to /tmp, without .git."""
+    shared = app.folder.parent / "common"
+    shared.mkdir()
+    (shared / "motd").write_text("hello\n")
+    local_command(app, "cat ../common/motd")
+    done = app.run("bake", "--audit", "--json", environment={"TMPDIR": "/tmp"})
+    assert [each["path"] for each in findings(done.images[0], "not-in-digest")] == [str(shared / "motd")]
+
+
+def test_own_files_in_tmpdir(app: Harness) -> None:
+    """In the repository, too: the var-file for sensitive variables. Short names, for the sockets of plugins."""
+    temporary = app.make_folder(app.folder / "t")
+    app.write("t/older", "")
+    local_command(app, "cat t/older")
+    template = json.loads((app.folder / "ami/app.json").read_text())
+    template["variables"]["password"] = ""
+    template["sensitive-variables"] = ["password"]
+    app.write("ami/app.json", template)
+    app.write("bakery.toml", TOML + 'vars = { password = "correct-horse" }\n')
+    done = app.run("bake", "--audit", "--json", environment={"TMPDIR": str(temporary)})
+    assert done.status == 0, done.stderr
+    assert [each["path"] for each in findings(done.images[0], "not-in-digest")] == ["t/older"]
+    assert [path.name for path in temporary.iterdir()] == ["older"]
+
+
+def test_build_that_removes_all_temporary_files(secret_reader: Harness) -> None:
+    """The trace and the var-file for sensitive variables are among them."""
+    template = json.loads((secret_reader.folder / "ami/app.json").read_text())
+    template["variables"]["password"] = ""
+    template["sensitive-variables"] = ["password"]
+    template["provisioners"][0]["inline"].insert(0, "rm -rf $TMPDIR/*")
+    secret_reader.write("ami/app.json", template)
+    secret_reader.write("bakery.toml", TOML + 'vars = { password = "correct-horse" }\n')
+    done = secret_reader.run("bake", "--audit", "--json")
+    assert done.status == 0, done.stderr
+    assert [each["path"] for each in findings(done.images[0], "not-in-digest")] == ["shared/motd"]
 
 
 def test_audit_without_strace(secret_reader: Harness, tmp_path: Path) -> None:

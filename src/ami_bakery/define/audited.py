@@ -136,4 +136,5 @@ def _masked(report: AuditReport, facts: TemplateFacts) -> AuditReport:
     findings = tuple(
         replace(each, path=masker.mask(each.path), process=masker.mask(each.process)) for each in report.findings
     )
-    return replace(report, findings=findings, inputs=tuple(map(masker.mask, report.inputs)))
+    inputs, unseen = (tuple(map(masker.mask, texts)) for texts in (report.inputs, report.unseen))
+    return replace(report, findings=findings, inputs=inputs, unseen=unseen)

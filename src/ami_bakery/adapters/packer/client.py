@@ -165,7 +165,7 @@ class HashicorpPacker:
                 else run_detached(run, reporter, self._running)
             )
             if tracer and request.traced is not None:
-                request.traced(tracer.collect())
+                request.traced(tracer.collect(private))
             if status != 0:
                 raise self._build_error(request, status, run)
         tolerated = (

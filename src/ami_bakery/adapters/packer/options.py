@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ def private_variables(request: BuildRequest) -> Iterator[str | None]:
         return
     suffix = ".pkrvars.json" if request.hcl2 else ".json"
     try:
-        file = tempfile.NamedTemporaryFile("w", prefix="ami-bakery-", suffix=suffix, encoding="utf-8")  # noqa: SIM115
+        file = tempfile.NamedTemporaryFile("w", prefix="ami-bakery-", suffix=suffix, encoding="utf-8", delete=False)  # noqa: SIM115
     except OSError as error:
         raise PackerError(
             f"writing variables of image {request.image} to a private file",
@@ -43,9 +44,14 @@ def private_variables(request: BuildRequest) -> Iterator[str | None]:
             "Free disk space in the folder for temporary files, or set TMPDIR to another folder.",
         ) from error
     with file:
-        json.dump(values, file)
-        file.flush()
-        yield file.name
+        try:
+            json.dump(values, file)
+            file.flush()
+            yield file.name
+        finally:
+            # The build may have removed all temporary files.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(file.name)
 
 
 def _needs_file(request: BuildRequest, name: str, value: str) -> bool:

@@ -15,12 +15,13 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from ami_bakery.adapters.program_search import find_program, is_within, work_tree_of
 from ami_bakery.core.audit.replay import TRACED_CALLS, existed_in, replay
 from ami_bakery.core.audit.strace_lines import parse_lines
 from ami_bakery.errors import PackerError
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.audit.trace import Trace
@@ -92,9 +93,10 @@ class Strace:
 class Tracer:
     """The trace of one Packer."""
 
-    def __init__(self, command: tuple[str, ...], path: str, workdir: str, repositories: tuple[str, ...]) -> None:
-        """`path`: the private file of the trace."""
-        self.path = path
+    def __init__(self, command: tuple[str, ...], file: IO[bytes], workdir: str, repositories: tuple[str, ...]) -> None:
+        """`file`: the private file of the trace. It stays open: the build may remove all temporary files."""
+        self.path = file.name
+        self._file = file
         self._command = command
         self._workdir = os.path.realpath(workdir)
         self._repositories = repositories
@@ -117,20 +119,23 @@ class Tracer:
                     self._tracer = os.pidfd_open(tracer)
             time.sleep(_POLL_SECONDS)
 
-    def collect(self) -> Trace:
+    def collect(self, private: str | None = None) -> Trace:
         """Returns what was traced, after Packer has ended.
 
         Waits for child processes that outlive it, but not for its plugins, which end later.
+
+        private  our own var-file, which Packer reads
         """
         has_ended = self._wait(_PLUGIN_SECONDS)
         trace = self._read()
         if trace.running and not has_ended:
             self._wait(_END_SECONDS)
             trace = self._read()
+        own = {os.path.realpath(path) for path in (self.path, private) if path is not None}
         if self._tracer >= 0:
             os.close(self._tracer)
             self._tracer = -1
-        return trace
+        return replace(trace, found=tuple(access for access in trace.found if access.path not in own))
 
     def _wait(self, seconds: float) -> bool:
         """Waits until strace has ended, which it does after all traced processes. Returns False after a time-out."""
@@ -138,7 +143,8 @@ class Tracer:
 
     def _read(self) -> Trace:
         with_system = any(is_within(root, folder) for root in self._repositories for folder in _SYSTEM_FOLDERS)
-        with open(self.path, encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+        with open(os.dup(self._file.fileno()), encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+            lines.seek(0)
             return replay(
                 parse_lines(lines, with_system=with_system),
                 workdir=self._workdir,
@@ -161,7 +167,7 @@ def strace_options(path: str) -> tuple[str, ...]:
 def tracing(command: tuple[str, ...], workdir: str, repositories: tuple[str, ...]) -> Iterator[Tracer]:
     """Creates the private file of the trace, and removes it. Raises `PackerError`."""
     try:
-        file = tempfile.NamedTemporaryFile(prefix="ami-bakery-", suffix=".strace")  # noqa: SIM115
+        file = tempfile.NamedTemporaryFile(prefix="ami-bakery-", suffix=".strace", delete=False)  # noqa: SIM115
     except OSError as error:
         raise PackerError(
             _DOING,
@@ -169,7 +175,11 @@ def tracing(command: tuple[str, ...], workdir: str, repositories: tuple[str, ...
             "Free disk space in the folder for temporary files, or set TMPDIR to another folder.",
         ) from error
     with file:
-        yield Tracer(command, file.name, workdir, repositories)
+        try:
+            yield Tracer(command, file, workdir, repositories)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(file.name)
 
 
 def repositories_of(folders: tuple[str, ...], home: str) -> tuple[str, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from ami_bakery.core.audit.trace import Access, AccessKind
+from ami_bakery.core.audit.trace import Access, AccessKind, is_of_packer
 from ami_bakery.values import Frozen
 
 
@@ -21,6 +21,7 @@ class LeftOut(Frozen):
     about: str
 
 
+_TEMPORARY = "Temporary files"
 RULES: tuple[LeftOut, ...] = (
     LeftOut(
         name="System folders",
@@ -36,16 +37,18 @@ RULES: tuple[LeftOut, ...] = (
         about="Other time zones and locales are in the system folders.",
     ),
     LeftOut(
-        name="Temporary files",
+        name=_TEMPORARY,
         folders=("/tmp", "/var/tmp"),  # noqa: S108
         variables=("TMPDIR",),
-        about="Including files there that existed before the build.",
+        about="Including files there that existed before the build. The folder directly in them that contains the "
+        "repository is not excluded: `/tmp/a` for `/tmp/a/b/repository`.",
     ),
     LeftOut(
         name="Packer",
         folders=("~/.packer.d", "~/.packerconfig", "~/.config/packer", "~/.cache/packer"),
         variables=("PACKER_PLUGIN_PATH", "PACKER_CONFIG", "PACKER_CONFIG_DIR", "PACKER_HOME_DIR", "PACKER_CACHE_DIR"),
-        about="Its settings, caches and plugins. The digest has the versions and checksums of the plugins.",
+        about="Its settings, caches and plugins, and itself, wherever it is. The digest has its version, and the "
+        "versions and checksums of the plugins.",
     ),
     LeftOut(
         name="SSH and GnuPG",
@@ -85,6 +88,7 @@ BELOW_REPOSITORY: tuple[tuple[str, str], ...] = (
     ("`.git`", "What `git` itself reads there. Other programs that read it are findings."),
     ("Outputs", "Files that the build writes: `ami-bakery inputs` does not list them either."),
     ("Compiled Python", "`__pycache__/x.cpython-311.pyc` counts as `x.py`, from which Python made it."),
+    ("AMI Bakery's own files", "Its trace and its var-file for Packer, if `TMPDIR` is in the repository."),
     ("Credentials", "Key and password files that the template names. The digest excludes them, too."),
 )
 """The only files below the repository that an audit excludes."""
@@ -115,17 +119,30 @@ class Exclusions:
         installed = [self._installation(folder) for folder in environment.get("PATH", "").split(":")]
         folders |= {folder.rstrip("/") for folder in (*installed, packer) if self._is_usable(folder)}
         self._folders = folders | {real for folder in folders if (real := resolve(folder)) not in ("/", *self._homes)}
+        temporary = next(rule for rule in RULES if rule.name == _TEMPORARY)
+        places = (*temporary.folders, *(environment.get(name, "").rstrip("/") for name in temporary.variables))
+        self._of_checkout = frozenset(_checkouts({resolve(place) for place in places if place}, repositories))
 
     def add_programs(self, accesses: Sequence[Access]) -> None:
-        """Excludes the installations of programs whose folders on PATH only have links."""
+        """Excludes the installations of programs whose folders on PATH only have links.
+
+        Excludes Packer itself, too: `packer` on PATH may be a script that runs it.
+        """
         for access in accesses:
+            if access.kind is AccessKind.RAN and is_of_packer(access.path):
+                self._folders.add(access.path)
             if access.kind is AccessKind.RAN and self.holds(access.named) and not self.holds(access.path):
                 folder = self._installation(access.path.rpartition("/")[0])
                 if self._is_usable(folder) and not self._is_in_repository(access.path):
                     self._folders.add(folder)
 
     def holds(self, path: str) -> bool:
-        return any(folder in self._folders for folder in _levels(path))
+        for folder in _levels(path):
+            if folder in self._folders:
+                return True
+            if folder in self._of_checkout:
+                return False
+        return False
 
     def _expanded(self, path: str) -> str:
         if not path.startswith("~"):
@@ -145,6 +162,14 @@ class Exclusions:
 
     def _is_in_repository(self, path: str) -> bool:
         return any(path.startswith(f"{folder.rstrip('/')}/") for folder in self._repositories)
+
+
+def _checkouts(places: Iterable[str], repositories: Sequence[str]) -> Iterator[str]:
+    """Yields the folders directly in `places` that have a repository in them, or are one."""
+    for place in places:
+        for repository in repositories:
+            if repository.startswith(f"{place}/"):
+                yield f"{place}/{repository[len(place) + 1 :].partition('/')[0]}"
 
 
 def _levels(path: str) -> Iterator[str]:
