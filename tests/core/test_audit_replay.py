@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ami_bakery.core.audit.comparison import AuditKind, AuditReport, Coverage, compare_with_digest
@@ -284,6 +284,7 @@ STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_any_order_of_changes_keeps_what_is_known(steps: list[tuple[str, ...]]) -> None:
     """No path is both written by the build and older than it; a moved file is found."""
