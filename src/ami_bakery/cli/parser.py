@@ -39,7 +39,7 @@ COMMANDS = {
 """Commands and their help. A command's module is imported only when the command runs."""
 _RELEASE = ("promote", "rollback", "channels", "revoke", "unrevoke")
 TAKE_DASHES = ("bake", "plan", "digest", "inputs", "check", "test", "audit", "images", "terraform-external", "local")
-_OF_PACKER_BUILD = ("bake", "plan", "test", "audit")
+_OF_PACKER_BUILD = ("bake", "plan", "audit")
 EPILOG = """\
 The images are read from bakery.toml, in the current folder or the nearest folder above it. If PACKER_JSON_PATH is
 set and --config is not given, drop-in mode is used: the folders in AMI_DEFINITION_DIRS, and the SHA-1 checksum.

@@ -52,6 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
     parser.add_argument("--force", action="store_true", help="rebuild even if an AMI exists")
     add_bake_options(parser)
+    parser.add_argument(
+        "--audit",
+        nargs="?",
+        const="warn",
+        choices=("warn", "strict"),
+        help="report files that a build reads and that are not in the digest; with =strict, such an AMI does not get "
+        "the digest (default: warn; needs strace)",
+    )
 
 
 def add_bake_options(parser: argparse.ArgumentParser) -> None:
@@ -93,14 +101,6 @@ def add_bake_options(parser: argparse.ArgumentParser) -> None:
         "--id",
         action="store_true",
         help="print only the AMI id of the image's first region; requires one image",
-    )
-    parser.add_argument(
-        "--audit",
-        nargs="?",
-        const="warn",
-        choices=("warn", "strict"),
-        help="report files that a build reads and that are not in the digest; with =strict, such an AMI does not get "
-        "the digest (default: warn; needs strace)",
     )
     add_output(parser, "the ids", _FORMATS)
 
@@ -153,7 +153,7 @@ def bake_and_report(
                 ports.reporter.error(f"{outcome.image}: {error_text(outcome.error, context.error_style)}")
             elif not several or outcome.result is not Result.REUSED:
                 ports.reporter.note(outcome_note(outcome, ids=ids_in_notes))
-            if context.arguments.audit and outcome.audit is None and outcome.error is None:
+            if getattr(context.arguments, "audit", None) and outcome.audit is None and outcome.error is None:
                 todo = f"`ami-bakery audit {outcome.image}` audits it without AWS."
                 ports.reporter.note(f"{outcome.image}: not built, so not audited. {todo}")
     by_name = {outcome.image: outcome for outcome in outcomes}
