@@ -433,3 +433,11 @@ def test_component_of_an_unknown_plugin_may_read_the_whole_folder(harness: Harne
     images = proposed(harness)
     assert (images["known"].get("inputs"), images["plugin"].get("inputs")) == ([], None)
     assert "tuner may read more files of it" in " ".join((harness.folder / "bakery.toml").read_text().split())
+
+
+def test_template_in_a_folder_whose_name_starts_with_two_dots(harness: Harness) -> None:
+    harness.write("..old/app.json", json_template())
+    (image,) = proposed(harness, "--template", "..old/app.json").values()
+    assert image["template"] == "..old/app.json"
+    outside = harness.run("init", "..old", "--template", "bakery.toml", "--dry-run")
+    assert (outside.status, "outside of" in outside.stderr) == (2, True)

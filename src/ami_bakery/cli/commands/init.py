@@ -82,7 +82,7 @@ def _exists(path: str) -> BakeryError:
 def _inside(root: str, template: str) -> str:
     """Returns the path relative to the root. Raises if it is outside."""
     relative = os.path.relpath(os.path.realpath(template), root)
-    if relative.startswith(".."):
+    if f"{relative}/".startswith("../"):
         raise UsageError(
             f"reading --template {template}", f"it is outside of {root}", "Name a FOLDER that contains the template."
         )
