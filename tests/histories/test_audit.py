@@ -56,7 +56,7 @@ def test_undeclared_file_is_named_and_the_ami_counts(secret_reader: Harness, ec2
 def test_strict_audit_refuses_the_digest_until_the_file_is_declared(secret_reader: Harness, ec2: EC2Client) -> None:
     done = secret_reader.run("bake", "--audit=strict")
     assert done.status == 1, done.stderr
-    for words in ("shared/motd", "cat", 'inputs = ["ami", "shared/motd"]', "remains, without the digest", "ami-"):
+    for words in ("shared/motd", "cat", 'inputs = ["ami", "shared/motd"]', "remains, without the digest", '"]. ami-'):
         assert words in done.stderr, done.stderr
     assert digests(ec2) == 0
     assert done.stdout == ""

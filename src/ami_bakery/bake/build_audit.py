@@ -85,7 +85,7 @@ class BuildAudit:
             return doing, wrong, "Fix this and bake again, or use --audit=warn."
         missed = self._report.of(AuditKind.NOT_IN_DIGEST)
         if missed:
-            return doing, "\n".join(list_missed(missed)), how_to_complete(self._report, self._image)
+            return doing, "\n".join(list_missed(missed)), f"{how_to_complete(self._report, self._image).rstrip('.')}."
         if self._trace is not None and not self._trace.complete:
             return doing, "the trace ends before Packer: strace was stopped", "Bake again, or use --audit=warn."
         return None
