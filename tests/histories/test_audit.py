@@ -267,3 +267,6 @@ def test_drop_in_mode_is_audited(drop_in: Harness) -> None:
     assert done.status == 0, done.stderr
     assert [each["path"] for each in findings(done.images[0], "not-in-digest")] == ["outside/motd"]
     assert "AMI_DEFINITION_DIRS" in done.stderr
+    assert [each["path"] for each in findings(done.images[0], "never-read")] == ["ami/setup.sh"]
+    assert "move them out of AMI_DEFINITION_DIRS" in done.stderr
+    assert "`ignore`" not in done.stderr

@@ -120,7 +120,7 @@ class _Comparison:
             for link in access.links:
                 if link not in self.coverage.links and self._is_in_repository(link) and self._counts(link, access):
                     missed.setdefault(link, self._finding(AuditKind.NOT_IN_DIGEST, link, access, "followed"))
-        unread = [shown for path, shown in self.coverage.files.items() if path not in read]
+        unread = [self._named(path, shown) for path, shown in self.coverage.files.items() if path not in read]
         findings = [*missed.values()]
         new = tuple(finding.path for finding in findings)
         opened = sum(finding.how in (AccessKind.OPENED, AccessKind.RAN) for finding in findings)
@@ -179,6 +179,10 @@ class _Comparison:
 
     def _shown(self, path: str) -> str:
         return posixpath.relpath(path, self.coverage.root) if self._is_in_repository(path) else path
+
+    def _named(self, path: str, in_digest: str) -> str:
+        """Returns the path in the digest. In drop-in mode it can be absolute; then it is shown as the others."""
+        return self._shown(path) if in_digest.startswith("/") else in_digest
 
     def _process(self, program: str) -> str:
         return self._shown(program) if self._is_in_repository(program) else program.rpartition("/")[2]

@@ -27,7 +27,7 @@ def audit_findings(report: AuditReport, image: ImageConfig, file: str, mode: Aud
     location = image.location(file, "inputs")
     found = (_finding(each, report, image, location, mode) for each in report.findings)
     never_read = report.of(AuditKind.NEVER_READ)
-    single = (_never_read(never_read, location),) if never_read else ()
+    single = (_never_read(never_read, image, location),) if never_read else ()
     unseen = (_unseen(why, location) for why in report.unseen)
     return (*(each for each in found if each is not None), *single, *unseen)
 
@@ -65,16 +65,17 @@ def _finding(
             return None
 
 
-def _never_read(findings: Sequence[AuditFinding], location: SourceLocation) -> Finding:
+def _never_read(findings: Sequence[AuditFinding], image: ImageConfig, location: SourceLocation) -> Finding:
     more = f" and {len(findings) - _NEVER_READ_SHOWN} more" if len(findings) > _NEVER_READ_SHOWN else ""
     listed = ", ".join(each.path for each in findings[:_NEVER_READ_SHOWN])
+    how = "move them out of AMI_DEFINITION_DIRS" if image.scheme is Scheme.SHA1 else "add them to `ignore`"
     return Finding(
         level=Level.NOTICE,
         code=AuditKind.NEVER_READ,
         location=location,
         message=f"the build did not open {len(findings)} file{'' if len(findings) == 1 else 's'} of the digest: "
         f"{listed}{more}",
-        todo="A change of these files rebuilds the image: if it does not depend on them, add them to `ignore`.",
+        todo=f"A change of these files rebuilds the image: if it does not depend on them, {how}.",
     )
 
 
