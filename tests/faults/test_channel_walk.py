@@ -1,6 +1,6 @@
 """`promote`, `rollback` and `revoke` with a failing call, or killed in one: running again ends in the right state.
 
-A sample: the calls that change something. `AMI_BAKERY_WALK=all` runs every call with every fault.
+A sample of the calls that change something. `AMI_BAKERY_WALK=all` runs every call with every fault.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from tests.harness import Harness
 
 ALL = os.environ.get("AMI_BAKERY_WALK") == "all"
-_CHANGING = ("CreateKeyPair", "PutParameter", "CreateTags", "DeleteTags", "DeleteKeyPair")
-_SAMPLE = ("response lost", "denied", "killed after")
+_CHANGING = ("CreateKeyPair", "PutParameter", "DeleteKeyPair")
+_SAMPLE = ("killed after",)
 
 
 @pytest.mark.parametrize("fault", FAULTS + KILLS if ALL else _SAMPLE)
@@ -27,7 +27,9 @@ def test_running_again_ends_in_the_right_state(
     harness: Harness, local: LocalAws, walk: ChannelWalk, fault: str
 ) -> None:
     set_up_channels(harness)
-    calls = [call for call in calls_of(harness, local, walk) if ALL or call.action in _CHANGING]
+    everything = calls_of(harness, local, walk)
+    last = {call.action: call for call in everything if call.action in _CHANGING}
+    calls = everything if ALL else tuple(last.values())
     assert calls
     outcomes = [strike(harness, local, walk, call, fault) for call in calls]
     assert [outcome for outcome in outcomes if outcome.problems] == []

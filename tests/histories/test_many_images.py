@@ -129,7 +129,8 @@ def test_check_looks_up_all_images_at_once(harness: Harness, ec2: EC2Client) -> 
     seed_images(harness, [ec2])
     harness.control.clear_report()
     assert harness.run("check").status == 0
-    assert harness.calls() == {"DescribeImages": 2}
+    # For digests, for names, and for revoked AMIs.
+    assert harness.calls() == {"DescribeImages": 3}
 
 
 def test_check_reports_problems_of_the_parent_for_a_child(harness: Harness) -> None:
