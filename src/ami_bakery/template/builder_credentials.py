@@ -69,7 +69,7 @@ def login_of(component: Component, environment: Mapping[str, str]) -> Login | No
 
 
 def _role(component: Component, blocks: list[str]) -> tuple[str, str]:
-    """Returns the ARN of the assumed role, or the reason why it is unknown."""
+    """Returns the assumed role's ARN, or the reason why it is unknown."""
     for name in blocks:
         if not name.startswith("assume_role"):
             continue

@@ -82,7 +82,7 @@ def _is_withheld(value: Value, public: re.Pattern[str]) -> bool:
 
 
 def _tag_names(component: Component) -> Iterator[str]:
-    """Names in `tags` and `run_tags` (Packer adds both to the AMI), written as maps or as blocks with a `key`."""
+    """Names in `tags` and `run_tags`: Packer adds both to the AMI. Both are maps, or blocks with a `key`."""
     kinds = ("tag",) if component.is_true("skip_ami_run_tags") else ("tag", "run_tag")
     for kind in kinds:
         table = component.value(f"{kind}s")
@@ -167,9 +167,10 @@ _OTHER_CREDENTIALS = frozenset(
 
 
 def with_source_from_data(builder: Component, data: Component) -> Component:
-    """Returns the builder with the filter of the `amazon-ami` data source that its `source_ami` refers to.
+    """Returns the builder with the filter of its `amazon-ami` data source.
 
-    The filter finds the same AMI. If the data source has its own credentials, it may find another one: unknown.
+    The builder's `source_ami` refers to the data source. The filter finds the same AMI. If the data source has its own
+    credentials, it may find another one: unknown.
     """
     base = builder.fields["source_ami"]
     if not _OTHER_CREDENTIALS.isdisjoint(data.fields):

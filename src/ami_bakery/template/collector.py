@@ -68,7 +68,9 @@ class Collector:
         written: str = "",
         is_removed: bool = False,
     ) -> None:
-        """Adds a file that the build writes, or an unresolved path if any file could match it.
+        """Adds a file that the build writes.
+
+        If any file could match the path, it adds an unresolved path.
 
         path     may contain `HOLE`, and may end with `/**`
         written  see `Reference`
@@ -98,7 +100,7 @@ class Collector:
         self._outputs[key] = replace(kept, is_removed=output.is_removed and (before is None or before.is_removed))
 
     def read_now(self, path: str, *, exact: bool = False) -> None:
-        """Notes that a file is certainly read at this point of the bake.
+        """Notes that the bake certainly reads a file at this point.
 
         If no earlier command writes it, it is read as it was before the bake.
 
@@ -113,7 +115,7 @@ class Collector:
             self._early.add(path)
 
     def touch(self, path: str, location: SourceLocation, does: str) -> None:
-        """Notes that a command changes the mode, times or name of a path. `does`: a verb."""
+        """Notes that a command changes a path's mode, times or name. `does`: a verb."""
         self._touched[(path, location, does)] = None
 
     def is_read_early(self, path: str) -> bool:
@@ -131,7 +133,7 @@ class Collector:
         self._unseen[(reader, location)] = None
 
     def unhashed(self, name: str, location: SourceLocation, why: str) -> None:
-        """Adds an environment variable that a local command reads and that the digest does not cover."""
+        """Adds an environment variable that the digest does not cover. A local command reads it."""
         self._unhashed.setdefault(name, (name, location, why))
 
     def credential(self, path: str, location: SourceLocation) -> None:
@@ -152,7 +154,7 @@ class Collector:
         self._secrets |= {str(leaf) for leaf in _leaves(value)}
 
     def withhold(self, value: Value) -> None:
-        """Adds every tainted string and number in `value`, and the known parts of unknown ones, as hidden."""
+        """Adds every tainted string and number in `value` as hidden. Of unknown ones, it adds the known parts."""
         self._withheld |= {str(leaf) for leaf in _leaves(value) if is_tainted(leaf)}
         unknown = first_unknown(value)
         if unknown is not None and unknown.tainted:

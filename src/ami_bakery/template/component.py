@@ -58,7 +58,7 @@ class Component(Frozen):
 
     @property
     def may_not_run(self) -> bool:
-        """Whether it may be skipped in a successful build on Linux (on other systems the digest differs)."""
+        """Whether a successful build on Linux may skip it. On other systems, the digest differs."""
         systems = [text for text, _, _ in self.texts("only_on")]
         return self.on_failure or (bool(systems) and "linux" not in systems)
 
@@ -66,7 +66,7 @@ class Component(Frozen):
         return self.fields[name].value if name in self.fields else None
 
     def alternatives(self, name: str) -> tuple[Component, ...]:
-        """Returns a copy of this component for each alternative value of the field."""
+        """Returns a copy of this component for each alternative of the field."""
         found = self.fields.get(name)
         others = found.alternatives if found else ()
         return tuple(
@@ -79,7 +79,7 @@ class Component(Frozen):
         return is_truthy(self.value(name))
 
     def texts(self, name: str) -> tuple[tuple[str | Unknown, SourceLocation, str], ...]:
-        """The strings of a field that is a string or a list, each with its location and expression."""
+        """The strings of a string or list field. Each comes with its location and expression."""
         found = self.fields.get(name)
         if found is None or found.value is None:
             return ()
@@ -95,7 +95,7 @@ class Component(Frozen):
         )
 
     def list_texts(self, name: str) -> tuple[tuple[str | Unknown, SourceLocation, str], ...]:
-        """The strings of a list field, which may also be written as one comma-separated string."""
+        """The strings of a list field. The list may also be written as one comma-separated string."""
         found = self.fields.get(name)
         if found is not None and isinstance(found.value, str):
             location = found.value.location if isinstance(found.value, Text) else found.location
@@ -148,9 +148,9 @@ def runs_ansible_here(component: Component) -> bool:
 
 
 def connects_through_packer(component: Component) -> bool:
-    """Whether Ansible connects through Packer's own SSH server with default host key algorithms.
+    """Whether Ansible connects through Packer's own SSH server.
 
-    False if that is unknown.
+    The server must use the default host key algorithms. False if that is unknown.
     """
     fields = ("extra_arguments", "ansible_ssh_extra_args", "ansible_env_vars")
     given = [text for name in fields for text, _, _ in component.texts(name)]

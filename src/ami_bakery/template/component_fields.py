@@ -94,7 +94,7 @@ _AMAZON = frozenset(
 
 
 def reads_only_named_files(component_type: str) -> bool:
-    """Whether the component reads no files but those that its fields or commands name.
+    """Whether the component reads only files that its fields or commands name.
 
     An InSpec profile may depend on other folders. Ansible's plugins are found where Ansible's files are read.
     """

@@ -1,4 +1,4 @@
-"""Decides which environment variables that a template reads are in the digest by default."""
+"""Decides which environment variables of a template the digest covers by default."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def unused_variable(why: str) -> str:
 
 
 def why_command_variable_not_hashed(name: str) -> str | None:
-    """Returns why an environment variable that a local command reads is not hashed; None if it is hashed.
+    """Returns why a local command's environment variable is not hashed; None if it is hashed.
 
     Empty if the shell or Packer sets it: nothing to report.
     """
@@ -89,7 +89,10 @@ def why_command_variable_not_hashed(name: str) -> str | None:
 
 
 def why_not_hashed(name: str, facts: TemplateFacts) -> str | None:
-    """Returns why a variable that a template reads is not in the digest unless `env` lists it; or None."""
+    """Returns why the digest omits a variable that a template reads, or None.
+
+    The digest includes the variable if `env` lists it.
+    """
     if name in MACHINE_VARIABLES:
         return "it describes the machine or the account, not the image"
     if any(variable.sensitive and name == f"PKR_VAR_{variable.name}" for variable in facts.variables):

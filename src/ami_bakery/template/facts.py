@@ -1,4 +1,4 @@
-"""The facts that the reader finds in a Packer template, as plain values."""
+"""The facts that the reader finds in a Packer template. They are plain values."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class Builder(Frozen):
 
 
 class Reference(Frozen):
-    """A file or folder that Packer, or a program that Packer starts, reads.
+    """A file or folder that Packer or a program it starts reads.
 
     path      relative to the root, normalised; absolute if the template has an absolute path outside the root
     required  False if its absence is no error: `fileexists()`, an optional Ansible folder
@@ -183,7 +183,7 @@ class Output(Frozen):
 
 
 class LocalCommand(Frozen):
-    """A component that runs commands on this machine which may read files that no word names.
+    """A component whose local commands may read files that no word names.
 
     programs  only those that may open more files than their arguments name
     unknown   locations of words with unknown values

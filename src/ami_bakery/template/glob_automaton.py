@@ -58,7 +58,7 @@ class Automaton:
         return end
 
     def _sequence(self, start: int, *, depth: int) -> int:
-        """Parses up to the end of the pattern or of the current alternative."""
+        """Parses to the end of the pattern or the current alternative."""
         state = start
         while self._position < len(self._pattern):
             sign = self._pattern[self._position]

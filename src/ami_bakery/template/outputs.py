@@ -17,9 +17,10 @@ _ALL_BELOW = "/**"
 
 
 def pattern_of(path: str) -> str | None:
-    """Returns the regular expression for a path that contains `HOLE` or ends with `/**`.
+    """Returns the regular expression for a path with unknown parts.
 
-    None if its known part is too short: it would match files that are not outputs.
+    The path contains `HOLE` or ends with `/**`. None if its known part is too short: it would match files that are not
+    outputs.
     """
     below = path.endswith(_ALL_BELOW)
     folder, _, name = path.removesuffix(_ALL_BELOW).rpartition("/")

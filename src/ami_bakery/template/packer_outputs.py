@@ -151,7 +151,7 @@ def _is_created(reference: Reference, tree: SourceTree) -> bool:
 
 
 def _is_output(output: Output, reference: Reference, *, early: bool) -> bool:
-    """Whether a written file is not an input although the template names it."""
+    """Whether a written file is no input although the template names it."""
     match output.certainty:
         case Certainty.SURE:
             return reference.required or not early
@@ -164,9 +164,10 @@ def _is_output(output: Output, reference: Reference, *, early: bool) -> bool:
 
 
 def _separate_generated(collector: Collector) -> tuple[tuple[Reference, bool], ...]:
-    """Adds `generated` sources as outputs if a component may create them, else as inputs.
+    """Adds `generated` sources as outputs or inputs.
 
-    Returns those that no component is known to create, and whether they are inputs.
+    They are outputs if a component may create them, else inputs. Returns those that no component is known to create,
+    and whether they are inputs.
     """
     names = OutputNames(collector.outputs)
     written = [output.path for output in collector.outputs]

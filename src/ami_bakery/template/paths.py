@@ -68,7 +68,7 @@ class PathResolver:
         return _joined(stack)
 
     def holds_template(self, folder: str) -> bool:
-        """Whether the template, or Packer's working directory, is in this folder or is this folder."""
+        """Whether this folder is or contains the template or Packer's working directory."""
         above = f"{posixpath.normpath(folder)}/"
         return folder == "." or any(f"{each}/".startswith(above) for each in (self.workdir, self.template))
 
@@ -77,7 +77,7 @@ class PathResolver:
         return self._tree.link_target(path) if entry and entry.kind is FileKind.LINK else None
 
     def absolute(self, path: str) -> str:
-        """Returns Go's `filepath.Abs`, with a mark instead of the path of the checkout."""
+        """Returns Go's `filepath.Abs`, with a mark for the path of the checkout."""
         if path.startswith(CHECKOUT):
             inside = path[len(CHECKOUT) :].lstrip("/")
         elif posixpath.isabs(path):

@@ -52,7 +52,7 @@ def runs_here(component: Component) -> bool:
 
 
 def find_references(reading: Reading, component: Component) -> None:
-    """Finds the files that a component reads, except those that Ansible finds itself."""
+    """Finds the files that a component reads. It omits those that Ansible finds itself."""
     inputs = known.BUILDER_INPUTS if component.kind is ComponentKind.BUILDER else known.INPUTS.get(component.type)
     find_packer_outputs(reading, component)
     is_file = component.type == "file" and component.kind is ComponentKind.PROVISIONER
@@ -90,7 +90,7 @@ def _credential(reading: Reading, component: Component, name: str) -> None:
 
 
 def if_tainted(value: Value, written: str) -> str:
-    """Returns the expression if messages must hide the value, else an empty string."""
+    """Returns the expression if messages must hide the value. Otherwise, returns an empty string."""
     return written if is_tainted(value) else ""
 
 

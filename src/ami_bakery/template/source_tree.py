@@ -62,7 +62,7 @@ class SourceTree(Protocol):
         """The real path of `path`, links followed: equal for two paths to the same file or folder."""
 
     def relative(self, path: str) -> str:
-        """`path` normalised (`.`, `..`, `//` folded), and relative to the root if it is inside."""
+        """`path` normalised, and relative to the root if it is inside. `.`, `..` and `//` are folded."""
 
     def absolute(self, path: str) -> str:
         """`path` for another program, independent of its working directory."""

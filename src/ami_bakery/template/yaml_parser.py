@@ -13,7 +13,7 @@ from ami_bakery.template.location import SourceLocation
 
 
 class YamlText(str):
-    """A string of a YAML document with its line (0 if it has none)."""
+    """A string of a YAML document with its line (0 if none)."""
 
     line: int
 
@@ -60,7 +60,7 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
 
 
 def _check_length(source: bytes) -> None:
-    """Checks the size before parsing it to a tree, which needs a thousand times the memory."""
+    """Checks the source's size before it is parsed to a tree. The tree needs a thousand times the memory."""
     if len(source) > MOST_PARTS:
         for number, _ in enumerate(yaml.parse(source, Loader=_Loader)):
             if number > 2 * MOST_PARTS:
@@ -104,7 +104,7 @@ _Loader.add_multi_constructor("", _tagged)
 
 
 def yaml_documents(source: bytes, file: str) -> list[Any]:
-    """Returns the documents of a file, with `YamlMap` for maps and `YamlText` for strings."""
+    """Returns the documents of a file. Maps are `YamlMap`, strings are `YamlText`."""
     try:
         _check_length(source)
         return list(yaml.load_all(source, Loader=_Loader))

@@ -66,7 +66,7 @@ class ConfigReader:
         self.config = AnsibleConfig()
 
     def read(self, *named: str) -> AnsibleConfig:
-        """Reads the `named` configuration files, or those of the environment, and Ansible's variables."""
+        """Reads configuration files and Ansible's variables. The files are `named`, or those of the environment."""
         for path in named or self._values("ANSIBLE_CONFIG") or ["ansible.cfg"]:
             self._file(path)
         for name in sorted({*self._own, *self._reading.request.environment}):
@@ -188,7 +188,7 @@ def _line(source: str, name: str) -> int:
 
 
 def note_if_exists(reading: Reading, path: str, location: SourceLocation) -> bool:
-    """Records a file or folder as an input if it exists, inside or outside the root; returns whether it does."""
+    """Records a file or folder as an input if it exists; returns whether it does. It may be outside the root."""
     if reading.tree.entry(path, follow=True) is None:
         return False
     reading.collector.reference(path, location, required=False)

@@ -69,7 +69,7 @@ def read_settings(reading: Reading, component: Component) -> AnsibleSettings:
 
 
 def paths_of(reading: Reading, component: Component, *names: str) -> list[tuple[str, SourceLocation]]:
-    """Returns the paths of fields, relative to the root, for every value that a field may have."""
+    """Returns the paths in fields, relative to the root. A field gives a path for every value that it may have."""
     found = []
     for name in names:
         for one in (component, *component.alternatives(name)):

@@ -30,7 +30,7 @@ def is_installed(reading: Reading, settings: AnsibleSettings, path: str, mark: s
 
 
 def note_installed(reading: Reading, settings: AnsibleSettings, location: SourceLocation) -> None:
-    """Records roles and collections that ansible-galaxy installs as outputs, except existing ones of the project."""
+    """Records as outputs the roles and collections that ansible-galaxy installs. Omits existing ones of the project."""
     for folder in settings.roles[:1]:
         for name in sorted(settings.installed):
             _note(reading, posixpath.join(folder, name), INSTALLED_ROLE, location)

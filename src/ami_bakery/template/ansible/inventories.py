@@ -103,7 +103,7 @@ def _is_yaml(path: str, source: bytes) -> bool:
 
 
 def _yaml(files: Files, path: str) -> None:
-    """Reads hosts and groups, or the configuration of an inventory plugin, which may name files."""
+    """Reads hosts and groups, or an inventory plugin's configuration. That configuration may name files."""
     for document in documents_of(files.reading, path):
         if isinstance(document, YamlMap) and "plugin" in document:
             files.note_existing_texts(document, path)

@@ -35,7 +35,7 @@ def is_plain_name(name: str) -> bool:
 
 
 def is_outside(name: str) -> bool:
-    """Whether a name with a hole is an absolute path outside the project."""
+    """Whether a name with a hole is absolute and outside the project."""
     return has_hole(name) and name.startswith(("/", "~")) and not name.startswith(CHECKOUT)
 
 
@@ -105,7 +105,10 @@ class Files:
         return [path for path in paths if is_file(self.reading, path)]
 
     def files(self, text: str, kind: str, context: Context, line: int, *, optional: bool = False) -> list[str]:
-        """Records and returns every file that a text may name, in the folders that Ansible searches for this kind."""
+        """Records and returns every file that a text may name.
+
+        It searches the folders that Ansible searches for this kind of file.
+        """
         location = self.location(context, line)
         found = self.paths(text, search_folders(context, kind), location, context, optional=optional or kind == "vars")
         for path in found:
@@ -135,7 +138,7 @@ class Files:
     def command(
         self, texts: Iterable[str], written: str, context: Context, line: int, folders: tuple[str, ...] = ()
     ) -> None:
-        """Follows a local command, which Ansible starts in the playbook's folder, or in that of `chdir`."""
+        """Follows a local command. Ansible starts it in the playbook's folder, or in that of `chdir`."""
         location = self.location(context, line)
         for text in texts:
             known = text.replace(HOLE, PACKERS_HOLE).replace(FACT, PACKERS_HOLE)

@@ -144,7 +144,10 @@ def _settings_file(reading: Reading, component: Component, made: Navigator) -> N
 
 
 def _settings(reading: Reading, settings: Mapping[str, Any], location: SourceLocation, made: Navigator) -> None:
-    """Reads settings of the file, or of the block `navigator_config`, whose names have `_` instead of `-`."""
+    """Reads settings of the file, or of the block `navigator_config`.
+
+    Names in the block have `_` instead of `-`.
+    """
     ansible = _child(settings, "ansible", "ansible-config")
     config = ansible.get("config")
     path = config.get("path") if isinstance(config, Mapping) else config

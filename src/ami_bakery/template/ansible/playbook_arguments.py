@@ -104,7 +104,7 @@ class ArgumentWord:
 
 
 def argument_lists(found: Field | None) -> Iterator[list[ArgumentWord]]:
-    """Yields the arguments of a list field for each value that it may have; the list may be a text with commas."""
+    """Yields a list field's arguments for each value that it may have; the list may be a text with commas."""
     if found is not None:
         yield _list(found.value, found)
         for value in found.alternatives:
@@ -174,7 +174,10 @@ def _shell_words(text: str) -> list[str]:
 
 
 def read_arguments(reading: Reading, words: Sequence[ArgumentWord], made: Arguments) -> None:
-    """Adds files and variables of the words to `made`, and inputs and credentials to the collector."""
+    """Reads the words' files, variables, inputs and credentials.
+
+    It adds files and variables to `made`, and inputs and credentials to the collector.
+    """
     waiting = ""
     for word in words:
         lost = word.is_optional and _option(word.text)[0]  # a candidate may omit an unknown value
@@ -192,7 +195,7 @@ def read_arguments(reading: Reading, words: Sequence[ArgumentWord], made: Argume
 
 
 def _option(word: str) -> tuple[str, str | None]:
-    """Returns the kind of an option, and its value if it is in the same word."""
+    """Returns an option's kind, and its value if the word includes it."""
     if word.startswith("--"):
         name, sign, value = word.partition("=")
         kinds = {_LONG[name]} if name in _LONG else {kind for full, kind in _LONG.items() if full.startswith(name)}

@@ -29,9 +29,9 @@ _TASKS = ("pre_tasks", "tasks", "post_tasks", "handlers")
 
 
 class PlaybookWalk:
-    """Follows all playbooks of a provisioner once, with the variables known so far.
+    """Follows all playbooks of a provisioner once.
 
-    It adds variables, so that a second pass finds more.
+    It uses the variables known so far. It adds variables, so that a second pass finds more.
     """
 
     def __init__(self, files: Files, settings: AnsibleSettings) -> None:

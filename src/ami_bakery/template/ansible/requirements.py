@@ -51,7 +51,7 @@ def _entry(reading: Reading, path: str, entry: Any, above: tuple[str, ...]) -> s
 
 
 def _here(reading: Reading, file: str, text: str) -> str | None:
-    """Resolves a path relative to the requirements file, or to ansible-galaxy's working directory."""
+    """Resolves a path relative to the requirements file or ansible-galaxy's working directory."""
     if not text or "\n" in text:
         return None
     folders = (posixpath.dirname(file) or ".", reading.paths.workdir)

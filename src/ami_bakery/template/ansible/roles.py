@@ -1,4 +1,4 @@
-"""Finds roles and collections next to the playbook and in the configured folders."""
+"""Finds roles and collections next to the playbook and in configured folders."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ _PARTS = ("tasks", "meta", "handlers", "defaults", "vars", "files", "templates",
 
 
 class RoleFinder:
-    """Finds the folder of a role by its name, and records the whole folder as an input.
+    """Finds the folder of a role by its name.
 
-    Roles that ansible-galaxy installs in the bake are not inputs; the file that pins them is. A role in the same folder
-    without the installer's file belongs to the project, and ansible-galaxy does not change it. The same is true for a
-    role with that file in a folder other than the installer's.
+    It records the whole folder as an input. Roles that ansible-galaxy installs in the bake are not inputs; the file
+    that pins them is. A role in the same folder without the installer's file belongs to the project, and
+    ansible-galaxy does not change it. The same is true for a role with that file in a folder other than the
+    installer's.
     """
 
     def __init__(self, reading: Reading, settings: AnsibleSettings) -> None:
@@ -136,7 +137,7 @@ class RoleFinder:
             self._reading.collector.unseen(f"{path}/plugins", location)
 
     def collection(self, name: str, context: Context, location: SourceLocation, *, report: bool = True) -> str | None:
-        """Returns the folder of the collection of a full name such as `ns.collection.role`; None if there is none."""
+        """Returns the collection's folder for a full name such as `ns.collection.role`; None if there is none."""
         if name.count(".") < 2:
             return None
         namespace, collection = name.split(".")[:2]

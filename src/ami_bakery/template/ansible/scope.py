@@ -20,7 +20,7 @@ _NOT_WORDS = ("ansible_env", "ansible_user_dir", "ansible_search_path", "ansible
 
 
 class Context(Frozen):
-    """The file that is read, and the play and role that it belongs to.
+    """The file that is read, and its play and role.
 
     file          the YAML file
     playbook      the folder of the playbook

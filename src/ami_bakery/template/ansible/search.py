@@ -51,7 +51,7 @@ def _kind(reading: Reading, path: str) -> FileKind | None:
 
 
 def _words(reading: Reading, text: str, folders: tuple[str, ...]) -> list[str]:
-    """Returns files in all search folders whose path matches a text in which each hole is one word."""
+    """Returns files in all search folders whose path matches a text. Each hole of the text matches one word."""
     text = text.replace(HOLE, FACT)
     fits = re.compile("".join("[^/]*" if part == FACT else re.escape(part) for part in re.split(f"({FACT})", text)))
     found = []

@@ -36,7 +36,7 @@ class RoleFollower(Protocol):
 
 
 class TaskWalk:
-    """Follows lists of tasks, each file once for each playbook and role that uses it."""
+    """Follows lists of tasks. It reads a file once for each playbook and role that uses it."""
 
     def __init__(self, files: Files, lookups: LookupFiles, roles: RoleFollower) -> None:
         self._files = files
@@ -78,7 +78,7 @@ class TaskWalk:
             self._call(call, task, looping)
 
     def _looping(self, task: YamlMap, items: list[Any] | None, context: Context) -> Context:
-        """Returns the context of a task with a loop, with the loop's items if they are known."""
+        """Returns the context of a task with a loop. It has the loop's items if they are known."""
         if items is None:
             return context
         control = task.get("loop_control")
@@ -205,7 +205,7 @@ class TaskWalk:
         return tuple(started)
 
     def _outputs(self, call: task_reader.ModuleCall, task: YamlMap, context: Context) -> None:
-        """Records a file that a task always writes on this machine as an output."""
+        """Records files that a task always writes on this machine as outputs."""
         name = "dest" if call.module == "fetch" else task_reader.WRITERS.get(call.module, "")
         text = call.arguments.get(name)
         if not isinstance(text, str) or "when" in task or not (context.is_local or call.module == "fetch"):

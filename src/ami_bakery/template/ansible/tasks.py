@@ -137,7 +137,7 @@ _UNGUARD = str.maketrans({"\x02": " ", "\x03": "'", "\x05": '"', "\x06": "\\"})
 
 
 def files_of(call: ModuleCall) -> Iterator[tuple[str, str, bool]]:
-    """Yields texts that name files on this machine, each with its subfolder, and whether it must exist."""
+    """Yields texts that name files on this machine. Each comes with its subfolder, and whether it must exist."""
     if is_true(call.arguments.get("remote_src", call.module == "assemble")) or _is_false(call.arguments.get("copy")):
         return
     if call.module == "synchronize" and call.arguments.get("mode") == "pull":
@@ -157,7 +157,7 @@ def files_of(call: ModuleCall) -> Iterator[tuple[str, str, bool]]:
 
 
 def may_read_more(call: ModuleCall, *, is_local: bool) -> bool:
-    """Whether a module may read files on this machine that its known arguments do not name.
+    """Whether a module may read local files beyond its known arguments.
 
     Modules of other collections may have code that runs on this machine. A local module may read the current folder.
     """
@@ -202,7 +202,7 @@ def loop_items(task: YamlMap, scope: JinjaScope) -> list[Any] | None:
 
 
 def _is_name(value: Any) -> bool:
-    """Whether a loop's value is a variable without braces, as in old playbooks."""
+    """Whether a loop's value is a variable without braces. Old playbooks have such values."""
     return isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w.]*", value) is not None
 
 
@@ -253,7 +253,10 @@ def loop_names(value: Any, scope: JinjaScope) -> list[str]:
 
 
 def file_loops(task: YamlMap) -> Iterator[tuple[str, Any]]:
-    """Yields the lookup's name and the value of `with_file`, `with_pipe`, `with_first_found` and similar loops."""
+    """Yields the lookup's name and the value of loops such as `with_file`.
+
+    Similar loops are `with_pipe`, `with_first_found` and others.
+    """
     for name, value in task.items():
         plugin = name.removeprefix("with_").rpartition(".")[2]
         if name.startswith("with_") and name not in _PLAIN_LOOPS:
@@ -296,7 +299,7 @@ def commands_of(call: ModuleCall) -> list[str]:
 
 
 def texts_of(call: ModuleCall) -> Iterator[tuple[str, str]]:
-    """Yields arguments of a local module by name, except files that it writes and commands."""
+    """Yields a local module's arguments by name. It omits files that the module writes, and commands."""
     commands = ("_whole", "cmd", "command", "_raw", "argv", "creates", "removes", "content", "msg")
     for name, value in call.arguments.items():
         if name in commands or name == WRITERS.get(call.module) or call.module in ("file", "debug", "set_fact"):

@@ -66,7 +66,7 @@ def without_unknown(value: Cty) -> Cty | None:
 
 
 def map_alternatives(work: Callable[[Sequence[Cty]], Cty], arguments: Sequence[Cty]) -> Cty:
-    """Applies `work` to the arguments, and to their alternatives for those of the result."""
+    """Applies `work` to the arguments, and to their alternatives. The alternatives give those of the result."""
     main = work(arguments)
     if not any(argument.has_others for argument in arguments):
         return main

@@ -1,4 +1,4 @@
-"""Limits the time and memory that the evaluation of one template may use."""
+"""Limits the time and memory for the evaluation of one template."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def _each(value: Cty, wanted: Type) -> tuple[Cty, ...]:
 
 @lru_cache(maxsize=4096)
 def conversion(given: Type, wanted: Type, *, unsafe: bool) -> Conversion | None:
-    """Returns the function that converts values of one type to another, or None if there is none."""
+    """Returns the function that converts values of one type to another; None if there is none."""
     found = _conversion(given, wanted, unsafe)
     if found is None:
         return None
@@ -376,7 +376,7 @@ def _unify_with(kind: str, partner: str, kinds: tuple[Type, ...], unsafe: bool) 
 
 
 def _unify_to(kind: str, kinds: tuple[Type, ...], unsafe: bool) -> Type | None:
-    """Returns a map type for all attributes of objects, or a list type for all elements of tuples."""
+    """Returns a map type for all attributes of objects. For tuples, returns a list type for all elements."""
     inner = tuple(each for outer in kinds for each in outer.of)
     element = _unify(inner, unsafe) if inner else None
     if element is None:
@@ -416,7 +416,7 @@ def _reachable(kinds: tuple[Type, ...], wanted: Type, unsafe: bool) -> bool:
 
 
 def _filled(given: Type, wanted: Type) -> Type:
-    """Returns the wanted type with its dynamic parts replaced by those of the given type."""
+    """Returns the wanted type without dynamic parts. The parts of the given type replace them."""
     if given.kind in ("dynamic", "unknown") or wanted.is_primitive:
         return UNKNOWN if given.kind == "unknown" and cty_types.has_dynamic(wanted) else wanted
     if wanted.kind == "dynamic":

@@ -191,7 +191,7 @@ _CLEAN = Cty(DYNAMIC, None)
 
 
 def _check_size(items: Iterable[Cty]) -> None:
-    """Checks the size before the type is created, which is as large as the value."""
+    """Checks the size before the type is created. The type is as large as the value."""
     if sum(item.size for item in items) > MOST_PARTS:
         raise TooCostly(f"it creates a value of more than {MOST_PARTS:,} parts")
 
@@ -268,7 +268,7 @@ def _compared(a: Cty, b: Cty) -> int:
 
 
 def _hashed(value: Cty) -> str:
-    """Returns the bytes by which cty sets distinguish elements, and sort those that are not primitive."""
+    """Returns the bytes by which cty sets distinguish elements. They also sort elements that are not primitive."""
     raw = value.raw
     if raw is None:
         return "~"

@@ -149,7 +149,7 @@ def _compound(expression: Expression, scope: Scope) -> Cty:
 
 
 def _all(pairs: Iterable[tuple[Expression, Scope]]) -> list[Cty]:
-    """Evaluates all before it raises the first failure, so that files that later ones read are found."""
+    """Evaluates all before it raises the first failure. So it finds the files that later expressions read."""
     result: list[Cty] = []
     fault: EvaluationError | None = None
     for expression, scope in pairs:

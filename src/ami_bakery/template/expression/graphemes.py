@@ -1,4 +1,4 @@
-"""Splits strings into grapheme clusters, as Packer does to count, cut and reverse strings."""
+"""Splits strings into grapheme clusters. Packer does so to count, cut and reverse strings."""
 
 from __future__ import annotations
 

@@ -105,9 +105,10 @@ def first_unknown(value: Value) -> Unknown | None:
 
 
 def is_tainted(value: Value) -> bool:
-    """Whether `value` depends, at any depth, on a file, the environment, a data source or a sensitive value.
+    """Whether `value` depends, at any depth, on data that messages must hide.
 
-    Messages must hide such a value: show the expression as written.
+    Such data is a file, the environment, a data source or a sensitive value. Messages must hide the value: show the
+    expression as written.
     """
     if is_mapping(value):
         return any(is_tainted(key) or is_tainted(child) for key, child in value.items())

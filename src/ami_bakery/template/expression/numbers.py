@@ -251,7 +251,7 @@ def _general(decimal: _Decimal, form: str, digits: int, shortest: bool) -> str:
 
 
 def _round_shortest(decimal: _Decimal, number: Number) -> None:
-    """Rounds to the fewest digits that distinguish the number from its neighbours of the same precision."""
+    """Rounds to the fewest digits that distinguish the number from its neighbours. These have the same precision."""
     if not decimal.digits:
         return
     shift = number.mantissa.bit_length() - (number.precision + 1)

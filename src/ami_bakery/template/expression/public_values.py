@@ -1,4 +1,4 @@
-"""Converts between the evaluator's values and those of the rest of the program."""
+"""Converts between the evaluator's values and the rest of the program's values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Syntax nodes of expressions, blocks and templates, for HCL and HCL in JSON."""
+"""Syntax nodes of expressions, blocks and templates. HCL and HCL in JSON share them."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def components_of(
 
 
 def _data_of(builder: Component, locals_written: Mapping[str, str]) -> str:
-    """Returns the data source whose id is a builder's `source_ami`, directly or through locals; else empty."""
+    """Returns the data source whose id is a builder's `source_ami`; else empty. `source_ami` may use locals."""
     if builder.kind is not ComponentKind.BUILDER or "source_ami" not in builder.fields:
         return ""
     written = builder.fields["source_ami"].written.strip()
@@ -268,7 +268,7 @@ def _rendered(component: Component, build: Mapping[str, str]) -> Component:
 
 
 class _SourceUse:
-    """A source that a build uses, possibly with its own name and additional settings."""
+    """A source that a build uses. It may have its own name and additional settings."""
 
     def __init__(self, reference: tuple[str, ...], block: Block | None = None, scope: Scope | None = None) -> None:
         self.reference = reference

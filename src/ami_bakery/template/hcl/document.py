@@ -117,7 +117,7 @@ def _template_files(reading: Reading) -> tuple[str, ...]:
 
 
 def _variable_files(reading: Reading) -> tuple[VariableFile, ...]:
-    """Returns the auto var-files (of a folder build), then the given ones, each parsed."""
+    """Returns the auto var-files (of a folder build), then the given ones. Each is parsed."""
     entry = reading.tree.entry(reading.request.template, follow=True)
     auto: tuple[str, ...] = ()
     if entry is not None and entry.kind is FileKind.FOLDER:

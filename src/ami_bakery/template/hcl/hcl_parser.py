@@ -54,7 +54,7 @@ def parse_expression(text: str, location: SourceLocation) -> Expression:
 
 
 def parse_template(text: str, location: SourceLocation) -> syntax.Template:
-    """Parses a string with `${...}` and `%{...}`, as in `templatefile()` and HCL in JSON."""
+    """Parses a string with `${...}` and `%{...}`. `templatefile()` and HCL in JSON have such strings."""
     if len(text) > LARGEST_PARSED:
         raise TooCostly(f"it parses a string of more than {LARGEST_PARSED:,} characters")
     mark = "END_OF_TEMPLATE"

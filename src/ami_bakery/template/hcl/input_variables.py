@@ -79,7 +79,7 @@ def values_of(
 
 
 def default_of(declaration: Declaration) -> Cty:
-    """Returns the default of a variable, if it does not read the environment."""
+    """Returns a variable's default, if it does not read the environment."""
     default = resolve(declaration.default, Scope()) if declaration.default else cty.null()
     return _converted(default, _type_spec(declaration))
 
@@ -102,7 +102,7 @@ def _type_spec(declaration: Declaration) -> _TypeSpec:
 
 
 def is_given(reading: Reading, name: str, files: Sequence[VariableFile]) -> bool:
-    """Whether anything but a default sets this variable, now or at build time."""
+    """Whether anything but a default sets this variable. It may be set now or at build time."""
     request = reading.request
     return (
         name in {*request.deferred, *request.variables, *request.optional_variables}

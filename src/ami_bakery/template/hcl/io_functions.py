@@ -133,7 +133,7 @@ class IoFunctions:
         return cty.text(found, path.location, tainted=path.tainted)
 
     def _withheld(self, value: Cty) -> Cty:
-        """Hides the value in Packer's output, even if it is not used here."""
+        """Hides the value in Packer's output, even if it is unused here."""
         self._reading.collector.withhold(to_value(value, self._reading.given_location()))
         return value
 
@@ -181,7 +181,7 @@ class IoFunctions:
 
 
 def _if_tainted(call: syntax.FunctionCall, path: Cty) -> str:
-    """Returns the call as written if messages must hide the path, else an empty string."""
+    """Returns the call as written if messages must hide the path. Otherwise, returns an empty string."""
     return call.written if path.is_dirty else ""
 
 
@@ -193,7 +193,7 @@ def _decoded(call: syntax.FunctionCall, content: bytes) -> Cty:
 
 
 def _names(given: Cty) -> tuple[Mapping[str, Cty], Cty | None]:
-    """Returns the variables of a template, and the value for any other name if they are not all known."""
+    """Returns a template's variables. If they are not all known, it also returns the value for any other name."""
     if given.is_null or not (given.type.is_mapping or given.type.kind in ("unknown", "dynamic")):
         raise EvaluationError("the variables of `templatefile()` are not a map")
     if given.is_known:

@@ -72,7 +72,7 @@ def read(reader: TreeReader, node: Node) -> Expression:
 
 
 def without_last_newline(template: syntax.Template, location: SourceLocation, written: str) -> syntax.Template:
-    """Removes the line end that was added to parse a string as a heredoc."""
+    """Removes the line end that parsing a string as a heredoc adds."""
     parts = template.parts
     if parts and isinstance(parts[-1], str):
         last = parts[-1].removesuffix("\n")
@@ -161,7 +161,7 @@ def _trimmed(tokens: list[_TemplateToken]) -> list[_TemplateToken]:
 
 
 def _nest(reader: TreeReader, tokens: Iterator[_TemplateToken]) -> tuple[tuple[Part, ...], str]:
-    """Returns the parts up to the end of this level, and the kind of mark that ended it."""
+    """Returns this level's parts, and the kind of mark that ends it."""
     parts: list[Part] = []
     lines: list[str] = []
     for token in tokens:

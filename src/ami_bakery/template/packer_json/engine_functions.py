@@ -119,7 +119,9 @@ class LegacyContext:
 
 
 def render_in_hcl2(value: Value, build: Mapping[str, str]) -> Value:
-    """Renders `{{...}}` in an HCL2 component, where variables and the template's folder are not available.
+    """Renders `{{...}}` in an HCL2 component.
+
+    Variables and the template's folder are not available there.
 
     build  the known values, by function name
     """

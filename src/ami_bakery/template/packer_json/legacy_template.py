@@ -174,7 +174,10 @@ def _fields(members: Mapping[str, JsonValue], context: LegacyContext, *, without
 
 
 def _builders(root: Mapping[str, JsonValue], context: LegacyContext) -> list[tuple[str, Component]]:
-    """Returns the selected builders with their unrendered names, which `only` and `except` of provisioners use."""
+    """Returns the selected builders with their unrendered names.
+
+    `only` and `except` of provisioners use these names.
+    """
     request = context.reading.request
     selected = []
     for item in _items(root.get("builders")):

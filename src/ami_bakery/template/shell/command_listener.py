@@ -83,12 +83,12 @@ class CommandListener:
         return [ShellWord((text,)) for text in found[0]] if found[0] != word.texts else [word]
 
     def _read(self, shell: ShellCommands, text: str, location: SourceLocation, **how: bool) -> bool:
-        """Records a word as an input, in each folder that the shell may be in."""
+        """Records a word as an input. It does so in each folder that the shell may be in."""
         found = [self._run.read(text, folder, location, **how) for folder in (shell.folder, *shell.elsewhere)]
         return any(found)
 
     def _here(self, shell: ShellCommands, text: str) -> list[tuple[str, str]]:
-        """Returns the paths that a word may name, each with the working directory that makes it so."""
+        """Returns the paths that a word may name. Each comes with the working directory that makes it so."""
         folders = (shell.folder, *shell.elsewhere)
         return [(path, folder) for folder in folders if (path := self._run.here(text, folder)) is not None]
 
@@ -220,7 +220,7 @@ class CommandListener:
     def _inner(
         self, shell: ShellCommands, text: str, call: ShellCall, settings: Sequence[str], arguments: Sequence[str] = ()
     ) -> None:
-        """Follows a text that a line of this text runs in a new shell."""
+        """Follows a text that a line runs in a new shell."""
         inner = Shell(
             self.nested(call.line),
             folder=shell.folder,

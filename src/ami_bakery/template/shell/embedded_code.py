@@ -23,7 +23,7 @@ _RUNS_MORE: Mapping[str, re.Pattern[str]] = {
 
 
 def runs_more(name: str, code: str) -> bool:
-    """Whether code of awk, sed, jq or yq may open files that it does not name."""
+    """Whether code may open files that it does not name. It is code of awk, sed, jq or yq."""
     known = _RUNS_MORE.get(name.removeprefix("g").removeprefix("m"))
     return known is not None and known.search(code) is not None
 

@@ -131,7 +131,7 @@ class ShellState:
 
     @contextmanager
     def _own_state(self) -> Iterator[None]:
-        """Follows commands in a subprocess, which does not change the state of this shell."""
+        """Follows commands in a subprocess. They do not change the state of this shell."""
         folders, arguments = (self.folder, self.elsewhere, list(self._stack)), self.arguments
         before = dict(self.variables), dict(self._perhaps), set(self.exported), self._exited
         options = self.errexit, self.pipefail, self.clobbers, self.fails_build
@@ -329,7 +329,7 @@ class ShellState:
                 self._expand(child)
 
     def _joined(self, node: Node) -> tuple[str, ...]:
-        """Joins the children's texts, and the text between them, for which the grammar has no node."""
+        """Joins the children's texts, and the text between them. The grammar has no node for the text between them."""
         if not node.child_count:
             return (text_of(node),)
         source, start = node.text or b"", node.start_byte

@@ -25,7 +25,7 @@ _WRITTEN_TO = re.compile(rf">[>|]?\s*[\"']?({_WORD.pattern})")
 
 
 class _Given(Frozen):
-    """A text of a field, with `HOLE` for parts that only Packer knows; `unknown` is set if it has any."""
+    """A field's text, with `HOLE` for parts that only Packer knows; `unknown` is set if it has any."""
 
     text: str
     location: SourceLocation
@@ -35,7 +35,7 @@ class _Given(Frozen):
 
 
 def find_local_commands(reading: Reading, component: Component) -> None:
-    """Records the inputs and outputs of a component that runs commands on this machine."""
+    """Records the inputs and outputs of a component's commands on this machine."""
     run = LocalRun(reading, _environment_of(component))
     if component.type == "shell-local":
         _shell_local(run, component)
@@ -147,7 +147,7 @@ _RUNS_SCRIPT = re.compile(r"(?:\A|.*(?:;|&&))\s*(?:\{\{\s*\.Vars\s*\}\}\s*)?\{\{
 
 
 def _fails_build(component: Component) -> bool:
-    """Whether Packer fails the build when the script fails, and runs it as its shebang says."""
+    """Whether Packer fails the build when the script fails. It must also run the script as its shebang says."""
     if any(given.text.strip() not in ("", "0") for given in _given(component, "valid_exit_codes")):
         return False
     for one in (component, *component.alternatives("execute_command")):
@@ -233,7 +233,7 @@ def _external(run: LocalRun, component: Component) -> None:
 
 
 def _of_unknown(run: LocalRun, component: Component) -> None:
-    """Reads the commands of an unknown component, which may run on this machine."""
+    """Reads an unknown component's commands, which may run on this machine."""
     for name in component.fields:
         if known.COMMANDS.search(name) and name not in known.ELSEWHERE:
             for given in _given(component, name):

@@ -91,7 +91,7 @@ class LocalFiles:
         early: bool = False,
         exact: bool = False,
     ) -> bool:
-        """Records the existing files that a word, or a part of it, names.
+        """Records the existing files that a word, or part of it, names.
 
         dots   whether `.` means the whole folder
         early  whether the file is surely read now, so that a later write does not make it an output only
@@ -235,7 +235,7 @@ def copied_files(run: LocalFiles, sources: Sequence[str], target: str, folder: s
 
 
 def _holds_more(run: LocalFiles, sources: Sequence[str], target: str, folder: str) -> bool:
-    """Whether a folder contains something that is not a copy of the sources."""
+    """Whether a folder contains more than copies of the sources."""
     copies = {posixpath.basename(source.rstrip("/")) for source in sources}
     copies |= {child for source in sources for child in _children(run, source, folder)}
     return not copies.issuperset(_children(run, target, folder))

@@ -211,7 +211,7 @@ class Shell(SimpleCommands):
             self._loop(body, text_of(name) if name is not None else "", sure=matched or _has_value(node))
 
     def _loop(self, body: Node, name: str = "", *, sure: bool) -> None:
-        """Follows a loop's body, and a second time if an iteration changes variables.
+        """Follows a loop's body. If an iteration changes variables, it follows the body a second time.
 
         name  the variable that each iteration sets
         sure  whether there is at least one iteration

@@ -229,7 +229,7 @@ class ShellCommands(ShellState):
         return not fails and (self.sure or self._depends_on_files)
 
     def _trap(self, arguments: Sequence[ShellWord], line: int) -> None:
-        """Follows a trap's command now, and again at the end of the text: the signal may come at any time."""
+        """Follows a trap's command now, and again at the text's end: the signal may come at any time."""
         given = [word for word in arguments if word.texts[0] != "--"]
         if len(given) > 1:
             self._traps.append((given[0], line))

@@ -30,7 +30,7 @@ _FAILING_EXIT = re.compile(r"(?:exit|return)(?:\s+0*[1-9]\d*)?\Z|\{[^{}]*\bexit\
 
 
 def may_be_condition(node: Node) -> bool:
-    """Whether a command may be a condition, so that the command after `&&` may not run."""
+    """Whether a command may be a condition. Then the command after `&&` may not run."""
     if node.type in ("declaration_command", "variable_assignment", "unset_command"):
         return False
     if node.type == "list":
@@ -102,7 +102,7 @@ def runs_at_least_once(node: Node) -> bool:
 
 
 def repeats_until_success(node: Node) -> bool:
-    """Whether `until COMMAND` or `while ! COMMAND` ends only after the command has succeeded."""
+    """Whether a loop ends only after its command has succeeded: `until COMMAND` or `while ! COMMAND`."""
     condition = next((child for child in node.named_children if child.type != "comment"), None)
     is_until = bool(node.children) and node.children[0].type == "until"
     may_leave = re.search(r"\b(?:break|return|exit|continue)\b", text_of(node)) is not None
@@ -111,7 +111,7 @@ def repeats_until_success(node: Node) -> bool:
 
 
 def depends_on_files(condition: str) -> bool:
-    """Whether a condition may depend on files or variables, not only on the script's arguments."""
+    """Whether a condition may depend on more than the script's arguments: on files or variables."""
     words = re.sub(r"\A\s*(?:el)?if\b|[;\n]\s*\Z|(?:&&|\|\|)", " ", condition)
     of_files = r"(?:\[|test|!|-a|-o|&&|\|\||\()\s+-[abcdefghkLNOprsStuwx]\s|\s-(?:nt|ot|ef)\s|\$\(|`|<|\$\{?[A-Za-z_]"
     only_tests = r"(?:\s*!?\s*(?:\[{1,2}|test|\(\()\s.*)?\s*"

@@ -27,7 +27,7 @@ class Listener(Protocol):
         """Receives the value of a variable; `name` is empty if the text is only a part of a value."""
 
     def nested(self, line: int) -> Listener:
-        """Returns a listener for a text that a line of this text runs."""
+        """Returns a listener for a text that `line` of this text runs."""
 
     def is_here(self, shell: ShellCommands, path: str) -> bool:
         """Whether the path is a file of the repository."""
@@ -42,7 +42,7 @@ class Listener(Protocol):
         """Returns the value of an environment variable, or `HOLE`."""
 
     def enter(self, folder: str, path: str) -> tuple[str, bool]:
-        """Returns the folder that `cd path` changes to from `folder`, and whether it exists."""
+        """Returns the folder after `cd path` in `folder`, and whether it exists."""
 
     def matching(self, shell: ShellCommands, pattern: str) -> tuple[str, ...]:
         """Returns the paths that match a pattern."""

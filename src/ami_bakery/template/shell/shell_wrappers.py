@@ -98,7 +98,7 @@ def _without_option(name: str, text: str, found: Unwrapped) -> Unwrapped:
 
 
 def _letter(name: str, text: str) -> str:
-    """Returns the letter of a group of short options that requires a value: `C` of `-iC`."""
+    """Returns the letter in grouped short options that requires a value: `C` of `-iC`."""
     taking = "".join(option[1] for option in _WRAPPERS[name] if len(option) == 2)
     found = re.match(rf"-[A-Za-z]*?([{taking}])", text) if taking and not text.startswith("--") else None
     return found[1] if found else ""

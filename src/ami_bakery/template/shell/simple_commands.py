@@ -31,7 +31,7 @@ class SimpleCommands(ShellCommands):
         raise NotImplementedError
 
     def _redirected(self, node: Node, *, may_fail: bool = False) -> tuple[str, ...] | None:
-        """Follows a command and its redirections, which happen even if the command fails (`may_fail`)."""
+        """Follows a command and its redirections. Redirections happen even if the command fails (`may_fail`)."""
         body, redirects = node.child_by_field_name("body"), node.children_by_field_name("redirect")
         if body is not None and body.type == "command":
             self._substituted_first(body)
@@ -83,7 +83,7 @@ class SimpleCommands(ShellCommands):
             sure = sure and (sign != "<" or self.is_checked)
 
     def _backquoted(self, heredoc: Node) -> None:
-        """Follows commands in backquotes within a heredoc, for which the grammar has no node."""
+        """Follows commands in backquotes within a heredoc. The grammar has no node for them."""
         parts = {child.type: child for child in heredoc.named_children}
         start, body = parts.get("heredoc_start"), parts.get("heredoc_body")
         if start is None or body is None or re.search(r"[\"'\\]", text_of(start)):

@@ -1,4 +1,4 @@
-"""Finds programs of a template that `packer validate` starts to get their version."""
+"""Finds a template's programs that `packer validate` starts to get their version."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def _range(text: str) -> list[str]:
 
 
 def may_be_empty(texts: Sequence[str]) -> bool:
-    """Whether a variable may be empty, so that its default may be used."""
+    """Whether a variable may be empty. Then its default may be used."""
     return any(not text or HOLE in text for text in texts)
 
 

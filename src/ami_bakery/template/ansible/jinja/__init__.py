@@ -1,1 +1,1 @@
-"""Jinja expressions of Ansible files, evaluated as far as their values are known."""
+"""Evaluates Jinja expressions of Ansible files as far as values are known."""

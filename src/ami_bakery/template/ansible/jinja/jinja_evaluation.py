@@ -28,7 +28,7 @@ class JinjaScope(Protocol):
         """Returns the files that the lookup `fileglob` finds."""
 
     def environment(self, name: str) -> Iterable[str]:
-        """Returns the value of an environment variable if it is a known folder; otherwise nothing."""
+        """Returns an environment variable's value if it is a known folder; otherwise nothing."""
 
 
 class LookupCall:
@@ -41,7 +41,7 @@ class LookupCall:
 
 
 class JinjaEvaluation:
-    """Evaluates one text and everything that it refers to, within a limit of steps."""
+    """Evaluates one text and all that it refers to. The number of steps is limited."""
 
     def __init__(self, scope: JinjaScope) -> None:
         self._scope = scope

@@ -19,9 +19,9 @@ def parsed_jinja(text: str) -> nodes.Template | None:
 
 
 def _environment(text: str) -> Environment:
-    """Returns the environment for a text, whose first line may change the delimiters.
+    """Returns the Jinja environment for a text.
 
-    An example of such a line: `#jinja2: variable_start_string:'[%', ...`.
+    The text's first line may change the delimiters: `#jinja2: variable_start_string:'[%', ...`.
     """
     options = {}
     first, _, _ = text.partition("\n")

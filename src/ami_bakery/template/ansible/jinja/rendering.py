@@ -32,7 +32,7 @@ def text_alternatives(text: str, scope: JinjaScope) -> tuple[str, ...]:
 
 
 def rendered_values(text: str, scope: JinjaScope) -> list[Any]:
-    """Like `text_alternatives`, but a text that is one expression keeps its type, such as list."""
+    """Like `text_alternatives`, but a text that is one expression keeps its type: for example, list."""
     return JinjaEvaluation(scope).text(text, 0) or [HOLE]
 
 
@@ -66,7 +66,7 @@ def _glob_filter(evaluation: JinjaEvaluation, node: nodes.Filter) -> LookupCall 
 
 
 def known_words(text: str, scope: JinjaScope) -> list[str]:
-    """Returns the texts in an expression, and the possible texts of its names: any of them may name a file."""
+    """Returns an expression's texts, and the possible texts of its names. Any of them may name a file."""
     template = None if is_static(text) else parsed_jinja(text)
     if template is None:
         return []

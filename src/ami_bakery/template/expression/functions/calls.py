@@ -140,7 +140,7 @@ def _argument(parameter: Parameter, name: str, argument: Cty) -> Cty:
 
 
 def _unusable(function: Function, arguments: Sequence[Cty]) -> Cty | None:
-    """Returns the first argument with an unknown part that the function cannot handle."""
+    """Returns the first argument whose unknown part the function cannot handle."""
     for argument in arguments:
         if not argument.is_known and not function.unknown:
             return argument
@@ -204,7 +204,7 @@ def _can(expression: syntax.FunctionCall, scope: Scope) -> Cty:
 
 
 def _uses_newer(part: object) -> bool:
-    """Whether it calls a function that older Packer versions lack, which fails there."""
+    """Whether it calls a function that older Packer versions lack. The call fails there."""
     if isinstance(part, syntax.FunctionCall) and part.name in NEWER:
         return True
     if isinstance(part, tuple):

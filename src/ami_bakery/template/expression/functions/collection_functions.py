@@ -126,7 +126,7 @@ def distinct(items: Cty) -> Cty:
 
 
 def _bucket(value: Cty) -> str:
-    """Returns a key that is the same for all values that may be equal."""
+    """Returns the same key for all values that may be equal."""
     return value.raw if value.type == STRING and isinstance(value.raw, str) and not value.has_checkout_path else "\0"
 
 

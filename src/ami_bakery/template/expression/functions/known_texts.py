@@ -1,7 +1,7 @@
-"""Finds the known parts of a string that a function returns for partly unknown arguments.
+"""Finds the known parts of the string that a function returns.
 
-They are used for words: a command from `join()` or `format()` names files in its known words. The result may differ
-from Packer's if the function changes the string.
+The function's arguments are partly unknown. The known parts are used for words: a command from `join()` or `format()`
+names files in its known words. The result may differ from Packer's if the function changes the string.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def _short(text: str, taking: frozenset[str], options: list[tuple[str, str]], gi
 
 
 def options_of_prefix(arguments: Sequence[str], with_value: str) -> tuple[list[tuple[str, str]], list[str]]:
-    """Like `options_of`, but stops at the first word that is not an option."""
+    """Like `options_of`, but stops at the first word that is no option."""
     taking, position = frozenset(with_value.split()), 0
     while position < len(arguments) and arguments[position].startswith("-") and arguments[position] != "-":
         position += 2 if arguments[position] in taking else 1
@@ -97,7 +97,7 @@ def options_of_prefix(arguments: Sequence[str], with_value: str) -> tuple[list[t
 
 
 def likely_writes(arguments: Sequence[str], effects: Effects) -> None:
-    """Adds the files of `-o FILE` and `--output FILE` of an unknown program."""
+    """Adds the files of an unknown program's `-o FILE` and `--output FILE`."""
     for text, following in zip(arguments, [*arguments[1:], ""], strict=False):
         found = _OUTPUT_OPTION.match(text)
         if found:

@@ -1,4 +1,4 @@
-"""Names of programs, grouped by how they use the files in their arguments."""
+"""Names of programs, grouped by how they use files in their arguments."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def sed(arguments: list[str], effects: Effects) -> None:
 
 
 def with_output(with_value: str, *, opaque: bool = False) -> Program:
-    """Returns a reader for programs whose `-o` or `-out` names the file that they write."""
+    """Returns a reader for programs whose `-o` or `-out` names their output."""
 
     def output(arguments: list[str], effects: Effects) -> None:
         options, rest = options_of(arguments, with_value)
@@ -101,7 +101,7 @@ def with_output(with_value: str, *, opaque: bool = False) -> Program:
 
 
 def by_subcommand(**known: Program) -> Program:
-    """Returns a reader for programs with subcommands, such as `go build -o X`."""
+    """Returns a reader for programs with subcommands. An example is `go build -o X`."""
 
     def run(arguments: list[str], effects: Effects) -> None:
         effects.opaque = True
