@@ -89,9 +89,9 @@ def why_command_variable_not_hashed(name: str) -> str | None:
 
 
 def why_not_hashed(name: str, facts: TemplateFacts) -> str | None:
-    """Returns why the digest omits a variable that a template reads, or None.
+    """Returns why the digest omits a variable that a template reads.
 
-    The digest includes the variable if `env` lists it.
+    None if it does not omit it. The digest includes the variable if `env` lists it.
     """
     if name in MACHINE_VARIABLES:
         return "it describes the machine or the account, not the image"
