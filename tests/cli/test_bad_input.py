@@ -57,7 +57,7 @@ def test_missing_input_folder_is_an_error(app: Harness, drop_in: Harness) -> Non
 
 
 def test_running_out_of_memory_is_reported_as_an_error(app: Harness) -> None:
-    """Twelve texts of 32 MiB need more than the limit of 500 MB."""
+    """Twelve texts of 32 MiB exceed the limit of 500 MB."""
     (app.folder / "ami/large").write_bytes(b"x" * (1 << 25))
     values = "".join(f'  v{number} = file("${{path.root}}/large")\n' for number in range(12))
     app.write("ami/app.pkr.hcl", f"locals {{\n{values}}}\n{_BUILD}")
@@ -68,7 +68,7 @@ def test_running_out_of_memory_is_reported_as_an_error(app: Harness) -> None:
 
 @pytest.fixture
 def unprivileged() -> Iterator[tuple[Path, list[str]]]:
-    """Returns a folder that is accessible to all users, and a command prefix that drops root's permissions."""
+    """Returns a folder accessible to all users, and a command prefix. The prefix drops root's permissions."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.getuid() == 0 else []
@@ -405,7 +405,7 @@ def test_ami_in_state_failed_is_an_error(app: Harness, ec2: EC2Client) -> None:
 
 
 def test_drop_in_mode_waits_for_a_pending_ami(drop_in: Harness, ec2: EC2Client) -> None:
-    """With the tag in `run_tags`, an AMI has it before it is available."""
+    """With `run_tags`, an AMI has the tag before it is available."""
     digest = drop_in.run("digest").answer
     (base, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
     instance = ec2.run_instances(ImageId=base["ImageId"], MinCount=1, MaxCount=1)["Instances"][0]

@@ -1,4 +1,4 @@
-"""`check` reports errors and weaknesses of the digest before a bake, each with file and line."""
+"""`check` reports errors and weaknesses of the digest before a bake. Each has a file and a line."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_paths_relative_to_the_template_advise_its_folder_as_workdir(harness: Ha
 
 
 def test_file_function_with_a_path_in_another_folder_advises_a_workdir(harness: Harness) -> None:
-    """`path.root` is relative to Packer's working directory, and `file()` to the template's folder."""
+    """`path.root` is relative to Packer's working directory. `file()` is relative to the template's folder."""
     harness.write("bakery.toml", PROVISIONED + 'workdir = "."\n')
     step = '  provisioner "shell" {\n    inline = [file("${path.root}/a.sh")]\n  }\n'
     harness.write("packer/app/app.pkr.hcl", HCL % step)

@@ -55,7 +55,7 @@ def found(harness: Harness, *options: str) -> list[tuple[str, list[str]]]:
 
 
 def test_packer_validate_runs_concurrently_and_findings_keep_the_image_order(three: Harness) -> None:
-    """Each `packer validate` waits for another one, so a sequential run would fail."""
+    """Each `packer validate` waits for another, so a sequential run would fail."""
     results = found(three, "--packer", packer(three, MEETING))
     assert [name for name, _ in results] == list(NAMES)
     for name, messages in results:

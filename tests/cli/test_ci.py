@@ -39,7 +39,7 @@ def annotated(run: Run) -> list[tuple[str, str, str]]:
 
 
 def secret_line(app: Harness) -> str:
-    """Returns the line of the key that names the folder with the secret."""
+    """Returns the line whose key names the folder with the secret."""
     app.write("ami/deploy.key", "x")
     return str(TOML.splitlines().index('inputs = ["ami"]') + 1)
 

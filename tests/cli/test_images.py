@@ -32,7 +32,7 @@ def europe(local: LocalAws) -> Iterator[EC2Client]:
 
 @pytest.fixture
 def bakery(harness: Harness) -> Harness:
-    """The images `base`, and `app` built from it, in two regions and in a git repository."""
+    """The images `base`, and `app` built from it, in two regions. They are in a git repository."""
     pinned = json_template(source_ami="{{user `source_ami`}}")
     del pinned["builders"][0]["source_ami_filter"]
     pinned["variables"]["source_ami"] = ""
@@ -110,7 +110,7 @@ def test_number_of_api_calls_does_not_grow_with_the_images(bakery: Harness, ec2:
 
 
 def test_copy_without_an_origin_tag_is_recognized(bakery: Harness, ec2: EC2Client, europe: EC2Client) -> None:
-    """Copies by the original AMI bakery, or by Packer's `ami_regions`, have no origin tag."""
+    """Copies by the original bakery or Packer's `ami_regions` have no origin tag."""
     ami = own_ami(ec2, "base", finished("base", DIGEST, base=public_ami(ec2)))
     copy = europe.copy_image(Name="base", SourceImageId=ami, SourceRegion="us-east-1", CopyImageTags=True)["ImageId"]
     copies = {item["ami"]: (item["copy_of"], item["base_name"]) for item in bakery.run("images", "--json").images}
@@ -185,7 +185,7 @@ def test_outdated_shows_amis_with_what_changed(bakery: Harness) -> None:
 
 
 def test_reverted_change_is_not_outdated(bakery: Harness) -> None:
-    """After a change is built and then reverted, the AMI from before the change matches again."""
+    """After a built change is reverted, the earlier AMI matches again."""
     first = baked(bakery)
     bakery.write("app/setup.sh", "other\n")
     assert baked(bakery)["app"] != first["app"]

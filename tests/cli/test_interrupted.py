@@ -146,7 +146,7 @@ def test_second_signal_without_a_terminal_keeps_waiting(app: Harness, ec2: EC2Cl
 
 
 def test_pending_ami_of_an_interrupted_packer_is_removed(app: Harness, ec2: EC2Client) -> None:
-    """Packer deregisters an AMI only after it has seen it in state available."""
+    """Packer deregisters an AMI only after it has seen it available."""
     app.control.change(pending_seconds=60)
     process = bake_until(app, "Waiting for AMI to become ready")
     process.send_signal(signal.SIGTERM)
@@ -205,7 +205,7 @@ def test_ami_of_another_owner_with_the_same_name_is_kept(app: Harness, ec2: EC2C
 
 
 def test_started_copies_are_removed_with_the_ami(app: Harness, ec2: EC2Client, local: LocalAws) -> None:
-    """Packer leaves copies behind if it is interrupted while it waits for them."""
+    """Packer does not remove copies if interrupted while waiting for them."""
     elsewhere = ec2_client(local, "us-west-2")
     slow = FaultKind.DELAY
     app.control.plan(

@@ -1,4 +1,4 @@
-"""Findings and errors name the user's own files and lines, each location once, and no temporary files."""
+"""Findings and errors name the user's own files and lines, each once. They name no temporary files."""
 
 from __future__ import annotations
 

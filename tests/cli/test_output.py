@@ -152,7 +152,7 @@ SECRET = "correct-horse-battery-staple"
 
 @pytest.mark.parametrize("form", ["json", "hcl"])
 def test_sensitive_variables_appear_in_no_output_log_or_tag(app: Harness, ec2: EC2Client, form: str) -> None:
-    """Searches both streams, logs, tags and Packer's command line for sensitive values of variables."""
+    """Searches both streams, logs, tags and Packer's command line for sensitive values."""
     if form == "json":
         template = json_template()
         template["variables"]["password"] = ""

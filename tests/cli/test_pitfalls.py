@@ -1,4 +1,4 @@
-"""Known problems of Packer versions, plugins and Ansible are reported before a build."""
+"""Known problems of Packer versions, plugins and Ansible. They are reported before a build."""
 
 from __future__ import annotations
 

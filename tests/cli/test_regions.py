@@ -1,4 +1,4 @@
-"""A misspelt region is an error at its line with a suggestion, without an API call."""
+"""A misspelt region is an error at its line with a suggestion. The error needs no API call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Old names of keys, options and environment variables are errors that state the new name."""
+"""Old names of keys, options and environment variables are errors. The errors state the new name."""
 
 from __future__ import annotations
 

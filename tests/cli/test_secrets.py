@@ -1,4 +1,4 @@
-"""Puts secrets into everything that the program reads, and searches everything that it writes."""
+"""Puts secrets into all that the program reads. Then searches everything that it writes."""
 
 from __future__ import annotations
 

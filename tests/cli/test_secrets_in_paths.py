@@ -1,4 +1,4 @@
-"""A template cannot leak a secret through the names of the files that it reads."""
+"""A template cannot leak secrets through names of files that it reads."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def write_config(harness: Harness, tables: dict[str, str], file: str = "bakery.t
 
 @pytest.fixture
 def bakery(harness: Harness) -> Harness:
-    """The images base <- app <- leaf, and job, each with a template and a script, in a git repository."""
+    """The images base <- app <- leaf, and job. They are in a git repository, each with a template and a script."""
     for name, table in TABLES.items():
         template = json_template()
         if "from = " in table:

@@ -242,7 +242,7 @@ def test_syntax_error_check_runs_no_program_of_the_definition(app: Harness, comm
 
 
 def test_plugins_in_the_repository_are_not_run_for_their_versions(modern: Harness, current_packer: Path) -> None:
-    """Since 1.11, Packer loads plugins from one folder, which some CI systems can cache only inside the project."""
+    """Since 1.11, Packer loads plugins from one folder. Some CI systems can cache it only inside the project."""
     folder = modern.folder / ".packer/github.com/hashicorp/amazon"
     folder.mkdir(parents=True)
     (real,) = (current_packer / "plugins/github.com/hashicorp/amazon").glob("*_linux_amd64")
@@ -273,7 +273,7 @@ echo '{{"Version": 1, "AccessKeyId": "{key}", "SecretAccessKey": "{secret}"}}'
 
 
 def test_credential_process_runs_only_from_the_users_configuration(app: Harness) -> None:
-    """AWS SDKs read ~/.aws and files named by the environment, never the current folder."""
+    """AWS SDKs read ~/.aws and the environment's files, never the current folder."""
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     key, secret = (app.environment.pop(name) for name in names)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_SESSION_TOKEN"):

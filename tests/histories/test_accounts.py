@@ -249,8 +249,9 @@ def test_account_of_other_credentials(tmp_path: Path, fields: Mapping[str, str],
 
 @pytest.fixture
 def logged_in(app: Harness) -> Harness:
-    """ami-bakery's credentials come from a process, which fails while a file `logged-out` exists; Packer has its own
-    keys.
+    """ami-bakery's credentials come from a process; Packer has its own keys.
+
+    The process fails while a file `logged-out` exists.
     """
     out = app.folder.parent / "logged-out"
     keys = {

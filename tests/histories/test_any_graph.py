@@ -1,7 +1,7 @@
-"""Any graph of images and any set of failures, against the embedded EC2, with an instant Packer.
+"""Bakes any graph of images with any set of failures.
 
-Everything else is real: planning, locks, look-ups, tags. This Packer has only the effects of `packer build`, and
-refuses everything that is not requested here.
+The tests use the embedded EC2 and an instant Packer. Everything else is real: planning, locks, look-ups, tags. This
+Packer has only the effects of `packer build`, and refuses everything that is not requested here.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class InstantPacker:
                 self.events.append(("ended", request.image))
 
     def _image(self, request: BuildRequest) -> str:
-        """Without a source AMI as a variable, uses the newest that the template's filter finds."""
+        """Without a `source_ami` variable, uses the newest AMI of the template's filter."""
         base = dict(request.variables).get("source_ami") or self._newest()
         instance = self.ec2.run_instances(ImageId=base, InstanceType="t3.micro", MinCount=1, MaxCount=1)["Instances"][0]
         name = f"{request.image}-{instance['InstanceId']}"

@@ -240,7 +240,7 @@ def test_audit_without_strace(secret_reader: Harness, tmp_path: Path) -> None:
 
 
 def test_audit_where_tracing_is_not_allowed(secret_reader: Harness) -> None:
-    """A process that is traced cannot trace its children, as in a container without ptrace."""
+    """A traced process cannot trace its children, as in containers without ptrace."""
     traced = ("strace", "-f", "-o", "/dev/null", "-e", "trace=none")
     refused = secret_reader.run("bake", "--audit=strict", prefix=traced)
     assert refused.status == 1

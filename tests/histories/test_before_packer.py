@@ -1,4 +1,4 @@
-"""Problems that would fail a build at its end are found before it: names of disabled AMIs, and too many tags."""
+"""Problems that fail a build at its end are found before it: names of disabled AMIs, and too many tags."""
 
 from __future__ import annotations
 

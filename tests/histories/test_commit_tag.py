@@ -1,4 +1,4 @@
-"""The commit tag of an AMI has `+dirty` only if an input of the image differs; git's refusals are reported."""
+"""An AMI's commit tag has `+dirty` only if the image's inputs differ; git's refusals are reported."""
 
 from __future__ import annotations
 

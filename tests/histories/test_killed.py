@@ -31,7 +31,7 @@ def test_packer_cleans_up_after_ami_bakery_was_killed(
 
 
 def test_packer_that_prints_after_the_kill_still_cleans_up(app: Harness, ec2: EC2Client) -> None:
-    """Otherwise its first write would kill it (SIGPIPE), or block for ever on a full pipe."""
+    """Otherwise its first write would kill it (SIGPIPE). On a full pipe, it would block for ever."""
     provisioned(app, "trap 'seq 1 100000; exit 1' TERM; echo at work; seq 1 20000; sleep 60 & wait")
     process = bake_until(app, "amazon-ebs: at work")
     os.kill(process.pid, signal.SIGKILL)

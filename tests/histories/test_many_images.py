@@ -108,7 +108,7 @@ def test_ssm_calls_have_ten_parameters_each(harness: Harness, local: LocalAws, e
 
 
 def test_each_generation_of_images_is_one_call(harness: Harness, ec2: EC2Client) -> None:
-    """A child's digest contains the id of its parent's AMI, which the previous call returns."""
+    """A child's digest contains its parent's AMI id. The previous call returns this id."""
     names = [f"i{number}" for number in range(10)]
     roots = dict.fromkeys(names, f'from = "{public_ami(ec2)}"')
     images(harness, roots | {f"{name}-child": f'from = "{name}"' for name in names} | {"leaf": 'from = "i3-child"'})

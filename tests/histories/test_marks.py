@@ -1,4 +1,4 @@
-"""Resources that a run creates are tagged with the run as soon as they exist."""
+"""A run's resources are tagged with it as soon as they exist."""
 
 from __future__ import annotations
 

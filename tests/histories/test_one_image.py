@@ -1,4 +1,4 @@
-"""Histories of one image, with the number of Packer runs after each step."""
+"""Histories of one image. They state the number of Packer runs after each step."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_relative_template_and_folder_find_the_same_ami(drop_in: Harness) -> Non
 
 
 def test_ami_of_another_account_with_the_tag_is_not_returned(drop_in: Harness, ec2: EC2Client) -> None:
-    """The original did not filter by owner, and returned anyone's public AMI with the checksum."""
+    """The original did not filter by owner. It returned anyone's public AMI with the checksum."""
     digest = drop_in.run("digest").answer
     (ubuntu, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
     ec2.create_tags(Resources=[ubuntu["ImageId"]], Tags=[{"Key": DIGEST_TAG, "Value": digest}])

@@ -37,13 +37,13 @@ def lock(ec2: EC2Client, run: str, *, minutes: int, image: str = "app", **notes:
 
 
 def instance_is_marked(ec2: EC2Client) -> bool:
-    """Whether the instance is tagged, which is the last step before Packer's provisioners."""
+    """Whether the instance is tagged. This is the last step before Packer's provisioners."""
     marked = [{"Name": "key", "Values": ["ami-bakery:run"]}, {"Name": "resource-type", "Values": ["instance"]}]
     return ec2.describe_tags(Filters=marked)["Tags"] != []  # type: ignore[arg-type]
 
 
 def forget_runs(ec2: EC2Client) -> None:
-    """Removes the run tags, as if the run had died before it could tag anything."""
+    """Removes the run tags, as if the run had died before tagging."""
     tags = ec2.describe_tags(Filters=[{"Name": "key", "Values": ["ami-bakery:*"]}])["Tags"]
     for tag in tags:
         ec2.delete_tags(Resources=[tag["ResourceId"]], Tags=[{"Key": tag["Key"]}])
@@ -130,7 +130,7 @@ def test_nothing_is_removed_without_confirmation(dead: Harness, ec2: EC2Client) 
 
 
 def test_untagged_resources_are_found_by_the_records_of_the_lock(dead: Harness, ec2: EC2Client) -> None:
-    """The run was killed after EC2 created a resource and before it was tagged."""
+    """The run was killed between a resource's creation and its tagging."""
     run = run_of(ec2)
     (pair,) = (one["KeyName"] for one in ec2.describe_key_pairs()["KeyPairs"])
     (group,) = (

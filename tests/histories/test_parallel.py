@@ -14,7 +14,7 @@ HEAD = 'version = 1\n[defaults]\nregions = ["us-east-1"]\n'
 
 
 def image(harness: Harness, name: str, *inline: str, base: str | None = None) -> str:
-    """Returns the table of an image that runs these local commands during its build."""
+    """Returns an image's table. The image's build runs these local commands."""
     template: dict[str, Any] = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": [*inline, "true"]}]
     if base is not None:

@@ -164,7 +164,7 @@ def test_no_key_is_used_in_the_home_region(app: Harness) -> None:
 
 
 def test_template_regions_are_respected(app: Harness, abroad: EC2Client, local: LocalAws) -> None:
-    """AMIs in Packer's `ami_regions` are verified, tagged, reconciled and listed, and not copied again."""
+    """AMIs in Packer's `ami_regions` are verified, tagged, reconciled and listed. They are not copied again."""
     app.write("ami/app.json", json_template(ami_regions=[FIRST, SECOND]))
     configure(app, HOME, FIRST)
     (plan,) = app.run("plan", "--json", "--steps").images

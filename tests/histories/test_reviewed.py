@@ -75,7 +75,7 @@ def test_image_that_cannot_be_defined_does_not_stop_the_others(app: Harness) -> 
 
 
 def test_later_image_is_defined_when_it_starts(app: Harness) -> None:
-    """A change while an earlier image bakes is part of the later one, and no reason to reject it."""
+    """A later image includes changes made while an earlier one bakes. They are no reason to reject it."""
     app.write("second/setup.sh", "one\n")
     marker = app.folder.parent / "somebody-was-first"
     for own, other in (("ami", "second"), ("second", "ami")):
@@ -239,7 +239,7 @@ def test_name_cannot_forge_a_line_or_control_the_terminal(app: Harness) -> None:
 
 
 def test_script_chosen_by_the_region_is_the_one_that_packer_uses(app: Harness) -> None:
-    """ami-bakery passes `aws_region`, so the template's default must not select the hashed file."""
+    """ami-bakery passes `aws_region`. The template's default must not select the hashed file."""
     template = json_template()
     template["variables"]["aws_region"] = "us-east-1"
     template["provisioners"] = [{"type": "shell-local", "script": "../ext/{{user `aws_region`}}.sh"}]
@@ -289,7 +289,7 @@ ec2.copy_image(Name="golden-2", SourceImageId="{ubuntu["ImageId"]}", SourceRegio
 
 
 def test_copy_whose_name_is_taken_gets_a_name_of_its_own(app: Harness, ec2: EC2Client) -> None:
-    """The second region has an AMI with the name that the template gives to every build."""
+    """The second region has an AMI with the name of every build. The template sets this name."""
     both = TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]')
     app.write("bakery.toml", both)
     app.write("ami/app.json", json_template(ami_name="always-the-same"))
@@ -312,7 +312,7 @@ def test_check_finds_builders_that_cannot_create_the_image(app: Harness) -> None
 
 
 def test_git_hook_variables_are_ignored(app: Harness, ec2: EC2Client) -> None:
-    """A hook's GIT_DIR names the repository that it runs in, which may be another one than that of the images."""
+    """A hook's GIT_DIR names the repository that it runs in. The images' repository may be another one."""
     git(app, "init", "--quiet")
     head = commit(app)
     elsewhere = {"GIT_DIR": "/nonexistent", "GIT_WORK_TREE": "/nonexistent"}

@@ -49,7 +49,7 @@ def can_launch(client: EC2Client, ami: str) -> bool:
 
 
 def changes(harness: Harness) -> dict[str, int]:
-    """Returns the calls since the last time that change an AMI, or read its permissions."""
+    """Returns the calls that change an AMI, or read its permissions. Only calls since the last time count."""
     calls = {action: count for action, count in harness.calls().items() if "Attribute" in action or "Tags" in action}
     harness.control.clear_report()
     return calls

@@ -1,4 +1,4 @@
-"""Histories of an image with a test, with the number of Packer runs after each step."""
+"""Histories of an image with a test. They state the number of Packer runs after each step."""
 
 from __future__ import annotations
 

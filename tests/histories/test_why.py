@@ -270,7 +270,7 @@ def own_base(ec2: EC2Client, name: str) -> str:
 
 
 def test_source_ami_with_a_future_deprecation_is_no_reason_yet(app: Harness, ec2: EC2Client) -> None:
-    """EC2 counts in minutes, so a past deprecation is tested with plain values, in tests/core."""
+    """EC2 counts in minutes. So tests/core tests a past deprecation with plain values."""
     base = own_base(ec2, "golden")
     pinned(app, base)
     app.run("bake")
@@ -385,7 +385,7 @@ def test_ssm_parameter_without_an_ami_is_reported(app: Harness, local: LocalAws)
 
 
 def test_ami_from_another_source_ami_than_was_hashed_gets_no_digest(app: Harness, ec2: EC2Client) -> None:
-    """A Packer that uses another AMI than it gets, as a template's own filter may between two moments."""
+    """This Packer uses another AMI than it gets. A template's own filter may do so between two moments."""
     wanted, other = own_base(ec2, "golden-1"), own_base(ec2, "golden-2")
     pinned(app, wanted)
     swap = app.program(

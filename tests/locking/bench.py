@@ -1,4 +1,4 @@
-"""Locks that a test creates in EC2 for another runner, and helpers for several runners."""
+"""Locks that a test creates in EC2 for another runner. Helpers for several runners follow."""
 
 from __future__ import annotations
 

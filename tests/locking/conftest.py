@@ -1,4 +1,4 @@
-"""Locks live longer here than in the embedded EC2 by default, because a process may be paused on a busy machine."""
+"""Locks live longer here than by default in the embedded EC2. A process may be paused on a busy machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _patient(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def left(app: Harness, ec2: EC2Client) -> str:
-    """Returns an AMI with the definition's name, as Packer creates it, without the digest."""
+    """Returns an AMI as Packer creates it. It has the definition's name, but no digest."""
     app.write("ami/app.json", json_template(ami_name="app-{{user `config_checksum`}}"))
     ami = app.run("bake").answer
     base = tags_of(ec2, ami)[FROM_TAG]

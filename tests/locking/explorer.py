@@ -1,4 +1,6 @@
-"""Drives the protocol through every order of events that EC2, crashes, pauses and late requests allow.
+"""Drives the protocol through every possible order of events.
+
+EC2, crashes, pauses and late requests determine which orders are possible.
 
 The runners are real: `advance` of core/lock/protocol.py. Around them is a small model of EC2 (`Cloud`). It is
 
@@ -752,7 +754,7 @@ class Explorer:
         return number if len(amis) == len(cloud.amis) else self._clouds.number(cloud._replace(amis=amis))
 
     def _without_gone(self, number: int, visible: int) -> int:
-        """A lock that cannot be shown any more is dropped from the runner's past locks."""
+        """Drops past locks of the runner that cannot be shown any more."""
         if number == NOBODY or not self._protocol_state_of(number).past_locks:
             return number
 
@@ -894,7 +896,7 @@ def _with_passed(cloud: Cloud, name: str) -> Cloud:
 
 
 def _with_new_ami(cloud: Cloud, lock: str | None, ami: Ami) -> Cloud:
-    """Packer's AMI is recorded on the lock as soon as it has an id, if the lock exists."""
+    """Records Packer's AMI on the lock, if the lock exists. This happens as soon as the AMI has an id."""
     if cloud.lock is None or not cloud.holds(lock):
         return cloud.with_ami(ami)
     return cloud.with_ami(ami).with_lock(cloud.lock._replace(unverified=ami.name))

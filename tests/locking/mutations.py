@@ -33,7 +33,7 @@ def without_second_look(state: ProtocolState, result: StepResult) -> ProtocolSta
 
 
 def without_third_look(state: ProtocolState, result: StepResult) -> ProtocolState:
-    """The digest is written although the second look-up may have been too early."""
+    """Writes the digest although the second look-up may have been too early."""
     after = advance(state, result)
     return (
         advance(after, LookupResult())
@@ -43,7 +43,7 @@ def without_third_look(state: ProtocolState, result: StepResult) -> ProtocolStat
 
 
 def adopting_unverified(state: ProtocolState, result: StepResult) -> ProtocolState:
-    """An AMI that a dead holder only recorded is adopted as a verified one."""
+    """Adopts a dead holder's AMI as verified. The holder only recorded it."""
     if isinstance(result, LockSeen) and result.inherited.unverified and result.inherited.verified is None:
         result = LockSeen(
             result.lock, result.ours, result.expired, result.finished, InheritedAmis(min(result.inherited.unverified))
@@ -63,7 +63,7 @@ def ignoring_failures(state: ProtocolState, result: StepResult) -> ProtocolState
 
 
 def testing_without_settling(state: ProtocolState, result: StepResult) -> ProtocolState:
-    """An AMI that exists is tested although EC2 may not show yet that its test is finished."""
+    """Tests an existing AMI too early. EC2 may not show yet that its test is finished."""
     after = advance(state, result)
     untested = isinstance(result, LookupResult) and result.untested is not None
     return advance(after, result) if untested and after.step == LookUp(Purpose.BEFORE, True) else after

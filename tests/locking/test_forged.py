@@ -1,4 +1,4 @@
-"""Locks and AMIs with impossible tags, and locks in accounts that require tags."""
+"""Locks and AMIs with impossible tags, and locks where accounts require tags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A held lock survives failed renewals, and its loss is detected even if a renewal hangs."""
+"""A held lock survives failed renewals. Its loss is detected even if a renewal hangs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A key pair that is not a lock is reported only when it is certain, and with the id to delete."""
+"""Reports foreign key pairs only when certain, with the id to delete. A foreign key pair is not a lock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHORT = {"AMI_BAKERY_LOCK_TTL_SECONDS": "2"}
 
 
 def reported(*looks: tuple[str, float]) -> bool:
-    """Returns whether the last look-up reports that the name is taken by a foreign key pair."""
+    """Whether the last look-up reports a foreign key pair with the name."""
     hidden, overdue = HiddenLock(TIMING), False
     for what, now in looks:
         if what == "refused":

@@ -1,4 +1,4 @@
-"""An unfinished AMI with the name of the next build is removed, and blocks no bake."""
+"""An unfinished AMI with the next build's name is removed. It blocks no bake."""
 
 from __future__ import annotations
 

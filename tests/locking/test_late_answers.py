@@ -33,7 +33,7 @@ def at_once(app: Harness) -> Path:
 def test_holder_whose_lock_expired_before_the_response_builds_nothing(
     app: Harness, ec2: EC2Client, at_once: Path
 ) -> None:
-    """The lock is created, and the response comes after another runner has taken it over."""
+    """The response to the lock's creation comes after another runner's take-over."""
     app.control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DELAY, seconds=18))
     first = app.start("bake", environment=SHORT)
     assert wait_until(lambda: bool(locks(ec2)))
@@ -77,7 +77,10 @@ def test_runners_with_late_responses_build_once(app: Harness, ec2: EC2Client, at
 
 
 def test_ami_whose_checks_lost_their_credentials_is_reported_and_never_adopted(app: Harness, ec2: EC2Client) -> None:
-    """Only the process that ran Packer knows whether the inputs were unchanged and every provisioner succeeded."""
+    """Only the process that ran Packer knows the result of these checks.
+
+    The checks are that the inputs were unchanged and that every provisioner succeeded.
+    """
     process = app.start("bake", "-v", environment=SHORT)
     read_until(process, "Waiting for AMI to become ready")
     app.control.plan(InjectedFault(action="*", code="RequestExpired", times=0, agent="ami-bakery"))

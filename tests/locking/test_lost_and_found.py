@@ -1,4 +1,4 @@
-"""Expired locks are taken over, lost locks are detected, and dead runs' AMIs are adopted or removed."""
+"""Expired locks are taken over, and lost locks are detected. Dead runs' AMIs are adopted or removed."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_holder_that_lost_its_lock_returns_the_other_runners_ami(app: Harness, e
 
 
 def test_lock_that_is_gone_when_packer_ends_is_detected_before_tagging(app: Harness, ec2: EC2Client) -> None:
-    """Packer's last command here does what a runner on another machine would do."""
+    """Packer's last command acts like a runner on another machine."""
     folder = app.folder.parent
     provisioned(app, f"echo at work; while [ ! -e {folder}/go ]; do sleep 0.1; done")
     process = app.start("bake", "-v", "--no-wait", environment=LONG)
@@ -340,7 +340,7 @@ def _held_after(app: Harness, reached: Callable[[], object]) -> bool:
 
 
 def test_runner_killed_between_verifying_and_tagging_loses_no_work(app: Harness, ec2: EC2Client) -> None:
-    """Responses to CreateTags are delayed, so that the runner can be killed while it waits for one."""
+    """CreateTags responses are delayed. So the runner can be killed while it waits for one."""
     short = {"AMI_BAKERY_LOCK_TTL_SECONDS": "20"}
     app.control.plan(InjectedFault(action="CreateTags", kind=FaultKind.DELAY, seconds=600, times=0, agent="ami-bakery"))
     process = app.start("bake", environment=short)

@@ -1,4 +1,4 @@
-"""Of any number of runners for one digest, one bakes and the others return its AMI: real program, real Packer."""
+"""One of any number of runners bakes a digest. The others return its AMI. The program and Packer are real."""
 
 from __future__ import annotations
 

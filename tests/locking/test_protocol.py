@@ -1,4 +1,6 @@
-"""The locking protocol keeps its invariants in every order of events, and the explorer detects every violation.
+"""The locking protocol keeps its invariants in every order of events.
+
+The explorer detects every violation.
 
 Whatever is late, lost, read too early or killed: a digest never has two finished AMIs, and never two answers; an answer
 is finished, was verified, and exists; a lock is deleted only by its holder, or by a runner that saw that lock expired;

@@ -319,7 +319,7 @@ def _draw(arguments: argparse.Namespace) -> Callable[[Table | Tree], str]:
 
 
 def _reporter(arguments: argparse.Namespace, *, debugging: bool) -> Reporter:
-    """Returns a live view on a terminal, unless Packer prompts the user there (`-debug`)."""
+    """Returns a live view on a terminal, unless Packer prompts there (`-debug`)."""
     from ami_bakery.adapters.terminal.plain_reporter import PlainReporter, SafeStream
 
     verbose, color = arguments.verbose, _colored(arguments, sys.stderr)

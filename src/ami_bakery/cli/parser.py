@@ -123,10 +123,10 @@ def _add_common(parser: argparse.ArgumentParser, *, default: object) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Suggests the nearest option for a misspelt one, with the usage of the command."""
+    """Suggests the nearest option for a misspelt one, with the command's usage."""
 
     def error(self, message: str) -> NoReturn:
-        """Escapes line breaks, so that an argument cannot forge a line in a log."""
+        """Escapes line breaks, so that arguments cannot forge lines in a log."""
         super().error(one_line(message))
 
     def refuse(self, words: Sequence[str]) -> NoReturn:
@@ -172,7 +172,7 @@ def parse_arguments(parser: argparse.ArgumentParser, before: list[str], after: t
 
 
 def _with_audit_mode(words: Sequence[str]) -> list[str]:
-    """Adds the default mode to `--audit`, unless the next word is a mode."""
+    """Adds the default mode to `--audit` if no mode follows."""
     following = (*words[1:], "")
     return [
         "--audit=warn" if word == "--audit" and after not in ("warn", "strict") else word
@@ -184,7 +184,7 @@ _GLOBAL_WITH_VALUE = frozenset({"-C", "--config", "--color", "--ci"})
 
 
 def _command_word(words: Sequence[str]) -> tuple[int, str] | None:
-    """Returns the first word that is neither an option nor an option's value, with its index."""
+    """Returns the command with its index. It is the first word that is neither an option nor an option's value."""
     skip = False
     for at, word in enumerate(words):
         if skip:
@@ -227,7 +227,7 @@ def _refuse_options(words: Sequence[str]) -> None:
 
 
 def _refuse_command(word: str) -> NoReturn:
-    """Exits with the usage of the nearest command, or with the list of all commands."""
+    """Exits with the nearest command's usage, or the list of all commands."""
     from ami_bakery.core.text.suggestions import nearest
 
     near = nearest(word, (*COMMANDS, "help", "version"))

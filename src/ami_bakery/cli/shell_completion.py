@@ -40,7 +40,7 @@ def offer_values(parser: argparse.ArgumentParser, environment: Mapping[str, str]
         return GitProgram(environment).references(config.root if config else os.curdir)
 
     def regions(parsed_args: argparse.Namespace, **_: object) -> Iterable[str]:
-        """Returns the regions of bakery.toml first, then all regions that the SDK knows."""
+        """Returns bakery.toml's regions first, then all regions that the SDK knows."""
         config = config_of(parsed_args)
         configured = [region for image in config.images for region in image.regions] if config else []
         return list(dict.fromkeys((*configured, *_aws_regions())))

@@ -1,4 +1,4 @@
-"""Checks images before a bake, and returns each problem with its file and line."""
+"""Checks images before a bake, and returns problems with file and line."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def _report_failures(
 def _reported_once(
     resolver: Resolver, image: ImageConfig, error: BakeryError, reported: set[tuple[str, str]]
 ) -> Iterator[Finding]:
-    """Reports an error that many images have, such as invalid credentials, for the first of them only."""
+    """Reports an error of many images for the first of them only. An example is invalid credentials."""
     is_from_aws = isinstance(error, AwsError) and error.code != ""
     key = (error.wrong if is_from_aws else str(error), error.todo)
     if key not in reported or (error.marks and not is_from_aws):

@@ -93,7 +93,10 @@ def _line_ends(entry: Entry, locations: Sequence[SourceLocation], why: str) -> F
 
 
 def _how_to_exclude(config_file: str, locations: Sequence[SourceLocation]) -> str:
-    """`ignore` applies to the folders in bakery.toml, not to files that the template uploads."""
+    """Returns how to exclude an input.
+
+    `ignore` applies to the folders in bakery.toml, not to files that the template uploads.
+    """
     by_template = next((location for location in locations if location.file != config_file), None)
     if by_template is None:
         return "Add it to `ignore`, or remove it from the inputs."

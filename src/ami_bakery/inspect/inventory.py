@@ -79,9 +79,10 @@ class Listing:
         return tuple(sorted(made, key=lambda item: (item.image, item.ami.region != self._home(key_of(item.ami)))))
 
     def outdated(self) -> tuple[Outdated, ...]:
-        """Returns the newest finished AMI of each image that has no AMI with the current digest in its build region.
+        """Returns the newest finished AMI of each outdated image.
 
-        If a change was reverted, an older AMI matches again. An image without any AMI is not outdated.
+        An image is outdated if it has no AMI with the current digest in its build region. If a change was reverted, an
+        older AMI matches again. An image without any AMI is not outdated.
         """
         made = self.made()
         outdated = []
@@ -108,7 +109,7 @@ class Listing:
         return tuple(outdated)
 
     def trees(self) -> dict[str, tuple[Lineage, ...]]:
-        """Returns the lineage in each region, from foreign source AMIs down to the AMIs of the chosen images."""
+        """Returns the lineages in each region. They go from foreign source AMIs down to the chosen images' AMIs."""
         parents: dict[AmiKey, AmiKey | None] = {}
         pending = self._chosen()
         while pending:
@@ -223,7 +224,7 @@ def _of_all(resolver: Resolver, names: Iterable[str]) -> list[tuple[str, Ami]]:
 def _template_regions(
     queries: Mapping[tuple[str, tuple[str, ...]], Sequence[str]], found: Sequence[Ami]
 ) -> dict[tuple[str, tuple[str, ...]], list[str]]:
-    """Returns queries for the regions to which templates copied AMIs, according to the tags of the originals."""
+    """Returns queries for the regions to which templates copied AMIs. The originals' tags name these regions."""
     more: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for (home, owners), names in queries.items():
         for ami in found:

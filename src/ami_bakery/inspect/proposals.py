@@ -76,7 +76,7 @@ def _shared_todos(images: Sequence[ProposedImage]) -> tuple[Todo, ...]:
 
 
 def _with_input_problem(tree: SourceTree, facts: TemplateFacts, image: ProposedImage) -> ProposedImage:
-    """Adds a TODO if the inputs cannot be listed, because a file is missing."""
+    """Adds a TODO if a missing file prevents listing the inputs."""
     config = ImageConfig(
         name=image.name,
         template=image.template,

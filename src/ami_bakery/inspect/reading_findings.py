@@ -239,7 +239,7 @@ def _upload_findings(tree: SourceTree, image: ImageConfig, config_file: str, fac
 
 
 def _excluded(walk: FileWalk) -> Iterator[tuple[str, str]]:
-    """Yields (path, name) of excluded outputs and version-control folders, without those that `ignore` excludes."""
+    """Yields (path, name) of excluded outputs and version-control folders. Omits those that `ignore` excludes."""
     for folder, names in sorted(walk.left_out.items()):
         for name in sorted(names):
             path = f"{walk.walked[folder][0]}/{name}".removeprefix("./") if folder in walk.walked else name

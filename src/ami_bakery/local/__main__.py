@@ -1,4 +1,4 @@
-"""Runs a command in the embedded EC2 within the network namespace of `namespace.command`. Internal."""
+"""Runs a command in the embedded EC2, in `namespace.command`'s network namespace. Internal."""
 
 from __future__ import annotations
 

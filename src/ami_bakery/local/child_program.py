@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _adopt_orphans() -> None:
-    """Makes orphaned processes of the command children of this process, so that they can be found."""
+    """Makes the command's orphaned processes children of this process. This process can then find them."""
     try:
         import ctypes
 
@@ -106,7 +106,7 @@ def _do_nothing(_number: int, _frame: FrameType | None) -> None:
 
 
 def _reap(child: int) -> int | None:
-    """Returns the exit code of the command, like `subprocess`, if it has ended."""
+    """Returns the command's exit code, like `subprocess`, if it has ended."""
     code = None
     try:
         while True:

@@ -39,7 +39,7 @@ class Control:
         self._request("POST", "/faults", msgspec.json.encode(fault))
 
     def triggered(self) -> int:
-        """Returns the number of calls that triggered a fault since `clear_faults`, including hanging calls."""
+        """Returns the number of calls that triggered a fault since `clear_faults`. Hanging calls count too."""
         triggered: int = json.loads(self._request("GET", "/faults"))["struck"]
         return triggered
 

@@ -1,4 +1,4 @@
-"""The environment of child processes, in which AWS SDKs use the embedded EC2 only."""
+"""The environment of child processes. In it, AWS SDKs use the embedded EC2 only."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _REMOVED = frozenset(
 def child_environment(
     base: Mapping[str, str], *, settings: LocalSettings, proxy_url: str, authority: Path, folder: Path
 ) -> dict[str, str]:
-    """Returns `base` changed so that a child process uses the embedded EC2 as AWS.
+    """Returns `base` changed so that children use the embedded EC2 as AWS.
 
     authority  the certificate that signs the proxy's certificates
     folder     target of the certificate bundle and of empty AWS configuration files
@@ -75,7 +75,10 @@ def child_environment(
 
 
 def _write_bundle(base: Mapping[str, str], authority: Path, folder: Path) -> Path:
-    """Writes the machine's trusted certificates and the authority, for hosts that the proxy forwards to."""
+    """Writes the machine's trusted certificates and the authority.
+
+    The machine's certificates are for hosts that the proxy forwards to.
+    """
     system = next((base[name] for name in _BUNDLE_VARIABLES if base.get(name)), None)
     candidates = (system, ssl.get_default_verify_paths().cafile, "/etc/ssl/certs/ca-certificates.crt")
     trusted = next((Path(name).read_bytes() for name in candidates if name and Path(name).is_file()), b"")

@@ -122,7 +122,10 @@ class FaultPlan:
 
     @property
     def triggered(self) -> int:
-        """The number of calls that triggered a fault since the last `clear`, counted before they are executed."""
+        """The number of calls that triggered a fault since the last `clear`.
+
+        Calls are counted before they are executed.
+        """
         return self._triggered
 
     def add(self, fault: InjectedFault) -> None:

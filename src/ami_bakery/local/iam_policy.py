@@ -174,7 +174,7 @@ class _Conditions:
             raise ValueError(f"{_SUPPORTED}; not {operator} of {key}")
 
     def tags(self, prefix: str) -> _TagConditions:
-        """Returns the conditions on the tags of the request or of the resource."""
+        """Returns the conditions on the request's or the resource's tags."""
         wanted = {name: present for (of, name), present in self.present.items() if of == prefix}
         return _TagConditions(
             {name: values for (of, name), values in self.values.items() if of == prefix},

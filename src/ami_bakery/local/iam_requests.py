@@ -158,7 +158,7 @@ _IMAGES_SERVICE = "ec2-images.amazonaws.com"
 
 
 def _reference_calls(name: str, value: str, region: str) -> Iterator[PolicyRequest]:
-    """Yields the permissions for the resource types that one parameter of DescribeImageReferences names."""
+    """Yields the permissions for one parameter of DescribeImageReferences. The parameter names resource types."""
     kinds: Iterable[str] = ()
     if name == "IncludeAllResourceTypes" and value == "true":
         kinds = _REFERENCE_CALLS

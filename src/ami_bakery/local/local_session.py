@@ -111,7 +111,7 @@ class LocalAws:
         return self._proxy.url
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        """Returns `base` changed so that a child process uses this EC2 instead of AWS."""
+        """Returns `base` changed so that children use this EC2 instead of AWS."""
         if self._folder is None:
             raise RuntimeError("the embedded EC2 is not started")
         return child_environment(
@@ -270,7 +270,7 @@ def _forward_signals() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
 
 @contextmanager
 def _signals() -> Iterator[int | None]:
-    """Yields the reading end of a pipe that gets a byte for each signal; None outside the main thread.
+    """Yields a pipe's reading end, which gets a byte for each signal; None outside the main thread.
 
     The kernel may deliver a signal to any thread, but Python runs handlers in the main thread only. A main thread that
     waits for the child would not notice; one that reads this pipe wakes up. SIGCHLD is among the signals.

@@ -56,7 +56,7 @@ class LocalSettings:
 
 @dataclass(kw_only=True, slots=True)
 class Behaviour:
-    """The settings that the control URL can change while the embedded EC2 runs; see `Control.change`."""
+    """Settings that the control URL can change while the embedded EC2 runs; see `Control.change`."""
 
     pending_seconds: float
     validation_seconds: float

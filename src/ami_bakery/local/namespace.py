@@ -1,6 +1,7 @@
-"""Runs the embedded EC2 in a new network namespace if the SSH port cannot be bound.
+"""Runs the embedded EC2 in a new network namespace.
 
-`command` returns the command line that starts the program again (`python -m ami_bakery.local`).
+The program does so if the SSH port cannot be bound. `command` returns the command line that starts the program again
+(`python -m ami_bakery.local`).
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ def entered(environment: Mapping[str, str]) -> bool:
 
 
 def command(child: Sequence[str], settings: LocalSettings, stderr: TextIO) -> list[str] | None:
-    """Returns the command line that runs `child` in an embedded EC2 in a new network namespace.
+    """Returns the command line that runs `child` in a new network namespace.
 
-    Reports the namespace on `stderr`. Returns None if the machine does not allow network namespaces.
+    `child` uses an embedded EC2 there. Reports the namespace on `stderr`. Returns None if the machine does not allow
+    network namespaces.
     """
     enter = _unshare_command(settings.ssh_port)
     if enter is None:
@@ -57,7 +59,7 @@ def command(child: Sequence[str], settings: LocalSettings, stderr: TextIO) -> li
 
 
 def _unshare_command(port: int) -> list[str] | None:
-    """Returns an `unshare` command that works on this machine and frees the port; None if there is none."""
+    """Returns an `unshare` command that works on this machine, or None. The command frees the port."""
     # Not from the current folder, which may be an untrusted repository.
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
     unshare = shutil.which("unshare", path=os.pathsep.join(filter(os.path.isabs, folders)))

@@ -154,7 +154,7 @@ class _Queue:
         return lock if lock.exists_since is not None else replace(lock, exists_since=since)
 
     def _break(self, lock: LockRecord) -> None:
-        """Deletes an expired lock by its id, which no other runner's lock has."""
+        """Deletes an expired lock by its id. No other runner's lock has this id."""
         self._ports.reporter.note(f"{self._doing}: taking over the lock of {lock.describe()}: it has expired")
         self._unfinished = lock.tags.get(ROLLBACK_TAG, "") or self._unfinished
         self._taken_over = True
@@ -168,7 +168,7 @@ class _Queue:
         self._reported = text
 
     def _check_hidden(self) -> None:
-        """Raises if a key pair that is not a lock has the lock's name."""
+        """Raises if a key pair with the lock's name is no lock."""
         if not self._hidden.is_overdue(self._ports.clock.monotonic()):
             return
         name = lock_name(self._parameter)

@@ -76,7 +76,7 @@ def _not_finished(plan: ImagePlan) -> BakeryError:
 
 
 def own_builds(ports: Ports, regions: Sequence[str], digests: Collection[str]) -> tuple[Ami, ...]:
-    """Returns this account's AMIs with these digests, in all regions and any state."""
+    """Returns this account's AMIs with these digests, in `regions` and any state."""
     wanted = sorted(digest for digest in digests if digest)
     if not wanted:
         return ()

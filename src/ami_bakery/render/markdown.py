@@ -1,4 +1,4 @@
-"""Renders plans, outcomes and findings as Markdown, for the summary page of a CI job."""
+"""Renders plans, outcomes and findings as Markdown for CI job summary pages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def plans_markdown(plans: Sequence[ImagePlan]) -> str:
 
 
 def plan_comment(plans: Sequence[ImagePlan], limit: int) -> str:
-    """Renders a comment for a pull request, of at most `limit` bytes in UTF-8.
+    """Renders a pull request comment of at most `limit` bytes in UTF-8.
 
     A table of the actions comes first. Details and images to reuse are in collapsed sections. If images do not fit,
     their number is shown. A script finds the comment again by the mark in its first line.
@@ -102,7 +102,7 @@ def _lines(plan: ImagePlan) -> list[str]:
 
 
 def outcomes_markdown(outcomes: Sequence[Outcome]) -> str:
-    """Renders a row for each image, and the errors of failed images below the table."""
+    """Renders a row for each image. The errors of failed images follow below the table."""
     rows = [
         (
             _word(outcome.result),
@@ -127,7 +127,7 @@ def outcomes_markdown(outcomes: Sequence[Outcome]) -> str:
 
 
 def changes_markdown(command: str, changes: Sequence[ChannelChange]) -> str:
-    """Renders a row for each image, and the errors of failed images below the table."""
+    """Renders a row for each image. The errors of failed images follow below the table."""
     rows = [
         (f"**{change.result}**", _text(change.image), _text(change.channel), _amis(change.amis)) for change in changes
     ]
@@ -225,7 +225,7 @@ def _code(text: str) -> str:
 
 
 def _fenced(text: str) -> str:
-    """Returns a code block whose fence is longer than any run of backticks in it."""
+    """Returns the text as a code block. Its fence is longer than any run of backticks in it."""
     shown = printable(text)
     longest = max((len(run) for run in re.findall("`+", shown)), default=0)
     fence = "`" * max(3, longest + 1)

@@ -259,7 +259,9 @@ def terraform_external(image: str, digest: Digest | None, amis: Mapping[str, str
 
 
 def dotenv(outcomes: Sequence[Outcome], limit: int | None = None) -> tuple[str, tuple[str, ...]]:
-    """Renders AMI_ID for a single image, and AMI_ID_<IMAGE> and AMI_ID_<IMAGE>_<REGION> for all, without quotes.
+    """Renders the AMIs' ids as dotenv variables, without quotes.
+
+    The variables are AMI_ID for a single image, and AMI_ID_<IMAGE> and AMI_ID_<IMAGE>_<REGION> for all.
 
     limit  GitLab's maximum number of variables
 
@@ -293,7 +295,7 @@ def _variables(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str]]:
 
 
 def variable_names(image: str, regions: Sequence[str]) -> tuple[str, ...]:
-    """Returns the name of the image's variable for its first region, and one name for each region."""
+    """Returns the names of the image's variables: one for its first region, and one for each region."""
     name = f"AMI_ID_{_constant(image)}"
     return (name, *(f"{name}_{_constant(region)}" for region in regions)) if regions else ()
 

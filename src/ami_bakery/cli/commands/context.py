@@ -86,7 +86,7 @@ class CommandContext(Frozen):
         return f"Fix this and run the command again.{' Finished AMIs are reused.' if bakes else ''}"
 
     def check_template(self) -> None:
-        """Raises `UsageError` if --template is combined with an option that selects images of a `bakery.toml`."""
+        """Refuses options that select images of a `bakery.toml` if --template is given. Raises `UsageError`."""
         arguments = self.arguments
         others = {
             "IMAGE": arguments.image,
@@ -118,7 +118,7 @@ class CommandContext(Frozen):
         return AuditMode(named) if named else None
 
     def selected(self, resolver: Resolver) -> tuple[str, ...]:
-        """Returns the names of the selected images, in the order of the file; all by default.
+        """Returns the selected images' names in the order of the file; all by default.
 
         No match for --tag or --changed-since is not an error; it is reported on stderr.
         """

@@ -61,7 +61,7 @@ _VIEWS = {
 
 
 def refuse_views(config: Config, words: Sequence[str]) -> None:
-    """Raises `UsageError` for a word that looks like a subcommand of `images` and is not an image's name."""
+    """Refuses words that look like subcommands of `images` and name no image. Raises `UsageError`."""
     known = {image.name for image in config.images}
     for word in words:
         if word in _VIEWS and word not in known:

@@ -68,7 +68,7 @@ def add_output(parser: argparse.ArgumentParser, what: str, formats: Sequence[Out
 def output_files(
     resolver: Resolver, context: CommandContext, names: Sequence[str], formats: Collection[OutputFormat]
 ) -> tuple[OutputFile, ...]:
-    """Raises `UsageError` for a file that is not writable, or that is an input of an image."""
+    """Finds the files of --output. Raises `UsageError` for a file that is not writable, or is an input of an image."""
     paths = dict.fromkeys(context.arguments.output)
     return tuple(_find_output(resolver, context, names, formats, path) for path in paths)
 

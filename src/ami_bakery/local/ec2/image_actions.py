@@ -51,7 +51,7 @@ class StrictResponse(EC2Response):
         return self.state.backend(self.current_account, self.region)
 
     def page(self, items: list[Any], action: str, *, most: int = 1000) -> tuple[Any, str | None]:
-        """Returns the requested page of at most `most` items, and the token of the next one."""
+        """Returns the requested page and the token of the next one. A page has at most `most` items."""
         return page(
             items,
             action=action,
@@ -72,7 +72,7 @@ class StrictResponse(EC2Response):
         return ActionResult(answer)
 
     def visible_images(self, region: str) -> dict[str, LocalAmi]:
-        """Returns the AMIs that the caller can see in a region, by id: own, public and shared ones."""
+        """Returns a region's AMIs that the caller can see, by id: own, public and shared ones."""
         return self.state.visible_images(self.current_account, region)
 
     def visible_image(self, image_id: str, region: str) -> LocalAmi:
@@ -136,7 +136,7 @@ class _DescribedSerializer(EC2Serializer):
 
 
 class Described(ActionResult):
-    """A result with members named as in EC2's model, which is serialized faster than moto's objects."""
+    """A result with members named as in EC2's model. It is serialized faster than moto's objects."""
 
     def execute_result(self, context: ActionContext) -> TYPE_RESPONSE:
         serializer = _DescribedSerializer(operation_model=context.operation_model)

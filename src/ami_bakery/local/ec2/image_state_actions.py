@@ -14,7 +14,7 @@ class ImageStateActions(StrictResponse):
     """The actions, named as moto dispatches them. The codes of some errors are guesses, as marked."""
 
     def deregister_image(self) -> ActionResult:
-        """Deregisters an AMI, also a disabled one, and deletes its snapshots if requested."""
+        """Deregisters an AMI, even if disabled, and deletes its snapshots if requested."""
         image = self.own_image()
         if image.protection.prevents_deregistration(self.behaviour.cooldown_seconds):  # a guess
             raise EC2ClientError(

@@ -103,7 +103,7 @@ class ImageUsageActions(StrictResponse):
                     yield PARAMETER, f"{prefix.replace(':ec2:', ':ssm:')}:parameter/{name}"
 
     def describe_instance_image_metadata(self) -> ActionResult:
-        """Shows the AMI of each instance, even if it is no longer visible."""
+        """Shows each instance's AMI, even if it is no longer visible."""
         filters: Any = self._filters_from_querystring()
         for name in filters:
             if name not in _METADATA_FILTERS and not name.startswith("tag:"):

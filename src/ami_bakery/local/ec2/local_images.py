@@ -386,7 +386,7 @@ def _values(shown: Mapping[str, Any], name: str) -> Iterable[str]:
 
 
 def _device_values(devices: Iterable[Mapping[str, Any]], name: str) -> tuple[str, ...]:
-    """Returns a member of every volume of an AMI as text, with lower-case booleans."""
+    """Returns a member of every volume of an AMI as text. Booleans are in lower case."""
     if name == "device-name":
         return tuple(device["DeviceName"] for device in devices)
     found = (device["Ebs"].get(_DEVICE_MEMBERS[name]) for device in devices)

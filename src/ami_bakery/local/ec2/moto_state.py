@@ -41,7 +41,7 @@ _DICTIONARIES: tuple[Any, ...] = (autoscaling_backends, ec2_backends, iam_backen
 
 
 class LocalBackend(EC2Backend):
-    """moto's EC2 of one account and region, with few public AMIs instead of moto's hundreds."""
+    """moto's EC2 of one account and region. It has few public AMIs instead of moto's hundreds."""
 
     amis: dict[str, LocalAmi]  # type: ignore[assignment]
 
@@ -168,7 +168,7 @@ class MotoState:
         return f"arn:aws:iam::{account_id}:user/embedded"
 
     def parameters(self, account_id: str, region: str) -> LocalParameters:
-        """Returns the Parameter Store of an account and region, which also has AWS's public parameters."""
+        """Returns the Parameter Store of an account and region. It also has AWS's public parameters."""
         key = (account_id, region)
         if key not in self._parameters:
             self._parameters[key] = LocalParameters(public_parameters(region))
@@ -220,7 +220,7 @@ class MotoState:
         return self.registered_image(region, image_id) or next(gone, None)
 
     def visible_images(self, account_id: str, region: str) -> dict[str, LocalAmi]:
-        """Returns the AMIs that an account can see in a region, by id: own, public and shared ones."""
+        """Returns a region's AMIs that an account can see, by id: own, public and shared ones."""
         visible = dict(self.backend(account_id, region).amis)
         for owner, backend in self.backends(region).items():
             if owner != account_id:

@@ -19,7 +19,7 @@ class ForeignTokenError(Exception):
 def page(
     items: Sequence[Item], *, action: str, max_results: int | None, token: str | None, cap: int
 ) -> tuple[Sequence[Item], str | None]:
-    """Returns one page of `items`, and the token of the next page or None. Raises for a foreign token."""
+    """Returns one page of `items`, and the next page's token or None. Raises for a foreign token."""
     if max_results is not None and not 1 <= max_results <= 1000:
         raise EC2ClientError(
             "InvalidParameterValue",
@@ -33,7 +33,7 @@ def page(
 
 
 def cut_page(items: Sequence[Item], *, action: str, size: int, token: str | None) -> tuple[Sequence[Item], str | None]:
-    """Returns one page of `size` items, and the token of the next page or None. Raises `ForeignTokenError`."""
+    """Returns one page of `size` items, and the next token or None. Raises `ForeignTokenError`."""
     start = _start(action, token)
     following = _token(action, start + size) if start + size < len(items) else None
     return items[start : start + size], following

@@ -1,4 +1,4 @@
-"""EC2's permission actions on AMIs and snapshots, with the checks that moto lacks."""
+"""EC2's permission actions on AMIs and snapshots. They have the checks that moto lacks."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class PermissionActions(StrictResponse):
         return ActionResult({"SnapshotId": snapshot.id, "CreateVolumePermissions": _permissions(snapshot)})
 
     def describe_snapshots(self) -> ActionResult:
-        """Lists the caller's snapshots, and those shared with it, the latter without tags."""
+        """Lists the caller's snapshots, and those shared with it. The latter have no tags."""
         filters: Any = self._filters_from_querystring()
         asked = self._get_param("SnapshotIds", [])
         there = {*self.ec2_backend.snapshots, *(snapshot.id for snapshot in self._shared_snapshots(None))}

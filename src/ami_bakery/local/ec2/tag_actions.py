@@ -20,7 +20,7 @@ class TagActions(StrictResponse):
     """The actions, named as moto dispatches them."""
 
     def create_tags(self) -> ActionResult:
-        """Tags all resources, or none if one of them does not exist or would have too many tags."""
+        """Tags all resources, or none. It tags none if one of them does not exist or would have too many tags."""
         tags = {tag["Key"]: tag.get("Value", "") for tag in self._get_param("Tags", [])}
         if not tags:
             raise MissingParameterError("tagSet")

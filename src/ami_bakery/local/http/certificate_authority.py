@@ -1,4 +1,4 @@
-"""A certificate authority that signs certificates for the AWS hosts of the proxy."""
+"""A certificate authority that signs certificates for the proxy's AWS hosts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Authority:
         self.certificate.write_bytes(self._sign_itself().public_bytes(serialization.Encoding.PEM))
 
     def context_for(self, host: str) -> ssl.SSLContext:
-        """Returns a server context with a wildcard certificate for `host` and its siblings."""
+        """Returns a server context with a wildcard certificate for `host` and siblings."""
         parent = host.partition(".")[2]
         with self._lock:
             if parent not in self._contexts:

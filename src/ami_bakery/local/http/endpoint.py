@@ -30,12 +30,12 @@ class Endpoint:
 
 
 def is_aws(host: str) -> bool:
-    """Whether `host` belongs to AWS, so that traffic to it must not leave the machine."""
+    """Whether `host` belongs to AWS. Traffic to such a host must not leave the machine."""
     return host.lower().rstrip(".").endswith(_SUFFIXES)
 
 
 def is_metadata(host: str) -> bool:
-    """Whether `host`, in any spelling, is a metadata service, which gives credentials to its machine."""
+    """Whether `host`, in any spelling, is a metadata service. Such a service gives credentials to its machine."""
     name = host.strip("[]").partition("%")[0].rstrip(".").lower()
     if name in _METADATA_NAMES:
         return True

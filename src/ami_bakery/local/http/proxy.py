@@ -64,7 +64,7 @@ class Proxy(ThreadingHTTPServer):
         self._acceptor = threading.Thread(target=self.serve_forever, args=(0.05,), name="embedded-ec2-proxy")
 
     def server_bind(self) -> None:
-        """Binds without HTTPServer's look-up of the host name, which takes seconds without a network."""
+        """Binds without HTTPServer's look-up of the host name. The look-up takes seconds without a network."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
 
@@ -108,7 +108,7 @@ class Proxy(ThreadingHTTPServer):
                 self._sockets[id(owner)] = connection
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignores clients that close the connection, and reports any other error in one line."""
+        """Ignores clients that close the connection. Reports any other error in one line."""
         error = sys.exc_info()[1]
         if error is not None and not isinstance(error, OSError):
             self.note(f"a connection failed: {type(error).__name__}: {error}")
@@ -200,7 +200,7 @@ class _Connection(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _any_method
 
     def _answer_control(self, body: bytes) -> None:
-        """Answers a control request, but not for web pages, which can reach a loopback port by DNS rebinding."""
+        """Answers a control request, but not for web pages. They can reach a loopback port by DNS rebinding."""
         hosts = {f"{name}:{self.server.server_port}" for name in ("127.0.0.1", "localhost")}
         origins = self.headers.get_all("Origin", [])
         sites = self.headers.get_all("Sec-Fetch-Site", [])

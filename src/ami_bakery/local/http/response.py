@@ -1,4 +1,4 @@
-"""Responses of the embedded EC2, and errors in the format of each protocol."""
+"""Responses of the embedded EC2, and errors in each protocol's format."""
 
 from __future__ import annotations
 

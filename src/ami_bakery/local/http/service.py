@@ -317,7 +317,7 @@ def _refuse_credentials(request: ApiRequest, parsed: ParsedRequest) -> Response:
 
 
 def _moto_request(request: ApiRequest, parsed: ParsedRequest, account_id: str) -> Request:
-    """Returns a request for moto, which reads the region from the host, and the account from a header."""
+    """Returns a request for moto. moto reads the region from the host, and the account from a header."""
     where = parsed.endpoint
     suffix = "amazonaws.com.cn" if where.region.startswith("cn-") else "amazonaws.com"
     headers = dict(request.headers) | {"x-moto-account-id": account_id}

@@ -35,7 +35,7 @@ class InstanceFiles:
         return self.root / posixpath.normpath(f"/{path}").lstrip("/")
 
     def make_folder(self, path: str) -> None:
-        """Creates a folder and its parents, because the client's `mkdir` command was only recorded."""
+        """Creates a folder and its parents. The client's `mkdir` command was only recorded."""
         self.local_path(path).mkdir(parents=True, exist_ok=True)
 
     def record_upload(self, path: str) -> None:

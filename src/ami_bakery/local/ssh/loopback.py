@@ -12,9 +12,10 @@ _ATTEMPTS = 50
 
 
 def listen(port: int, address: str | None = None) -> socket.socket:
-    """Returns a listening socket at `address`, or at a loopback address whose port is free.
+    """Returns a listening socket at `address`, or at a loopback address.
 
-    Raises `UsageError` if the port cannot be bound: no permission, or a server listens on it on all addresses.
+    Without `address`, chooses a loopback address whose port is free. Raises `UsageError` if the port cannot be bound:
+    no permission, or a server listens on it on all addresses.
     """
     for _ in range(1 if address else _ATTEMPTS):
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

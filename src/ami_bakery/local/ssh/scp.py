@@ -1,7 +1,7 @@
-"""The remote side of scp's protocol (`scp -t`, `scp -f`) for the files of an instance.
+"""The remote side of scp's protocol for the files of an instance.
 
-asyncssh has one, but it drops file modes, and it does not create missing folders. (A `mkdir` on the instance is only
-recorded.)
+The remote commands are `scp -t` and `scp -f`. asyncssh has a remote side too, but it drops file modes, and it does not
+create missing folders. (A `mkdir` on the instance is only recorded.)
 """
 
 from __future__ import annotations

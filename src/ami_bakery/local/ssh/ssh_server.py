@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 
 class SshHost:
-    """Runs the SSH servers of all instances of one embedded EC2, in one thread."""
+    """Runs the SSH servers of all instances, in one thread. The instances are of one embedded EC2."""
 
     def __init__(self, port: int, folder: Path, recorder: Recorder) -> None:
         self._port = port

@@ -32,7 +32,7 @@ _PATH_RULE = (
 
 
 def unique_name(name: str) -> str:
-    """Returns the same form for both names of a parameter, `/x` and `x`."""
+    """Returns one form for both names of a parameter, `/x` and `x`."""
     bare = name.removeprefix("/")
     return name if "/" in bare else bare
 
@@ -75,9 +75,10 @@ def check_path(path: str) -> str:
 
 
 def split_selector(name: str, region: str, account: str) -> tuple[str, str]:
-    """Returns the name and the version or label of `NAME`, `NAME:SELECTOR` or an ARN.
+    """Returns the name and the selector of `NAME`, `NAME:SELECTOR` or an ARN.
 
-    Raises if the ARN is of another account or region, whose parameters are not shared here.
+    The selector is a version or a label. Raises if the ARN is of another account or region, whose parameters are not
+    shared here.
     """
     name = name.strip(" ")
     found = _ARN.fullmatch(name)
