@@ -64,7 +64,7 @@ class CiLog:
             file.write(text)
 
     def _upload_summary(self, folder: str, markdown: str) -> None:
-        """The agent reads the file after the step, and empties the folder after the job."""
+        """Writes a file that the agent reads after the step. The agent empties the folder after the job."""
         if not folder:
             return
         descriptor, path = tempfile.mkstemp(prefix="ami-bakery-", suffix=".md", dir=folder)

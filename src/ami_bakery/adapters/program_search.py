@@ -1,4 +1,4 @@
-"""Finds programs on PATH, but never in the current folder or the repository."""
+"""Finds programs on PATH. Never finds them in the current folder or the repository."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def find_program(name: str, environment: Mapping[str, str], repository: str = ""
 
 
 def safe_path(environment: Mapping[str, str], repository: str = "") -> str:
-    """Returns PATH without empty and relative entries, and without folders of the repository."""
+    """Returns PATH without empty and relative entries. Folders of the repository are omitted, too."""
     return os.pathsep.join(_folders(environment, work_tree_of(repository) if repository else ""))
 
 
@@ -76,7 +76,10 @@ def is_within(path: str, folder: str) -> bool:
 
 
 def is_in_repository(path: str, repository: str) -> bool:
-    """Returns whether a path, or its link target, is inside the repository of the folder `repository`."""
+    """Returns whether a path, or its link target, is inside a repository.
+
+    It is the repository of the folder `repository`.
+    """
     work_tree = work_tree_of(repository)
     path = os.path.abspath(path)
     return is_within(path, work_tree) or is_within(os.path.realpath(path), work_tree)

@@ -147,14 +147,14 @@ class LockSteps:
         return LockSeen(lock.id, lock.run == self._state.run, lock.expired, lock.finished, lock.inherited)
 
     def _with_age(self, lock: LockRecord) -> LockRecord:
-        """Adds the time when we first saw the lock, if its creation time is unknown."""
+        """Adds the time when we first saw the lock. Does nothing if its creation time is known."""
         since = self._first_seen.setdefault(lock.id, lock.seen_at)
         return lock if lock.exists_since is not None else replace(lock, exists_since=since)
 
     def _not_visible(self) -> StepResult:
-        """Finds out why the lock's name is refused although no lock is visible.
+        """Finds out why the lock's name is refused.
 
-        EC2 may not show the lock yet, or a key pair that is not a lock may have the name.
+        No lock is visible: EC2 may not show the lock yet, or a key pair that is not a lock may have the name.
         """
         if not self._hidden.is_overdue(self._ports.clock.monotonic()):
             return LockNotVisible()

@@ -1,7 +1,7 @@
-"""Adopts verified, unfinished AMIs of a digest, and finds those whose names conflict.
+"""Adopts verified, unfinished AMIs of a digest.
 
-If the AMI name depends only on the definition, the unfinished AMI of a dead run has the name of every later build, and
-would make each of them fail.
+It also finds unfinished AMIs whose names conflict. If the AMI name depends only on the definition, the unfinished AMI
+of a dead run has the name of every later build, and would make each of them fail.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ _DIGEST_CHARACTERS = 8
 
 
 def adoptable(baker: Baker, recorded: str) -> dict[str, Ami]:
-    """Returns the AMIs that a lock records, by region, if they can be adopted.
+    """Returns the AMIs that a lock records, by region.
 
-    The AMI of the home region must exist, match the digest, and be neither finished, abandoned, revoked nor too old.
-    The run that recorded the AMIs verified them and hashed the inputs again. This checks again what EC2 can show.
+    Returns none if they cannot be adopted: the AMI of the home region must exist, match the digest, and be neither
+    finished, abandoned, revoked nor too old. The run that recorded the AMIs verified them and hashed the inputs again.
+    This checks again what EC2 can show.
     """
     ports, home = baker.ports, baker.planned.plan.regions[0]
     ids = parse_amis(recorded)
@@ -59,7 +60,7 @@ def _is_too_old(ami: Ami, baker: Baker) -> bool:
 
 
 def name_conflicts(resolver: Resolver, planned: Planned, inherited: InheritedAmis) -> tuple[Ami, ...]:
-    """Returns unfinished AMIs of this digest that have the name of the next build.
+    """Returns this digest's unfinished AMIs with the name of the next build.
 
     An AMI is unfinished if it has none of the tags of a verified AMI. It belongs to the digest if the lock records it,
     if Packer wrote the digest on it, or if it has the tag of a run and the digest in its name. Regions that the
@@ -92,7 +93,7 @@ def _is_of(ami: Ami, digest: Digest, image: str) -> bool:
 
 
 def check_names(resolver: Resolver, planned: Planned) -> None:
-    """Raises if the AMI name conflicts in a way that Packer notices only after the build.
+    """Raises on AMI name conflicts that Packer notices only after the build.
 
     Before a build, Packer checks neither disabled AMIs, nor AMIs in the regions that the template copies to. AMIs that
     may be removed are removed before this check.

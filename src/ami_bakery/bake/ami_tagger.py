@@ -121,7 +121,7 @@ class AmiTagger:
         return tag([home.id], self._abandoned_tags(home))
 
     def _of_one_build(self, amis: Iterable[Ami]) -> tuple[Ami, ...]:
-        """Returns the AMI of the home region, and all AMIs of its build."""
+        """Returns the home region's AMI, and all AMIs of its build."""
         by_id = {(ami.region, ami.id): ami for ami in amis}
         region = self._baker.planned.plan.regions[0]
         home = next(ami for ami in by_id.values() if ami.region == region)

@@ -84,7 +84,7 @@ class BakeState:
         return self.timing.settling_seconds - self.held.held_seconds if self.held is not None else 0.0
 
     def describe_holder(self, otherwise: str) -> str:
-        """Returns the holder that EC2 showed last, or `otherwise` if it showed none."""
+        """Returns the holder that EC2 showed last. Returns `otherwise` if EC2 showed none."""
         return self.seen_lock.describe() if self.seen_lock is not None else otherwise
 
     def new_baker(self) -> Baker:

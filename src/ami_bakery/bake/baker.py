@@ -138,9 +138,10 @@ class Baker:
             self.ports.reporter.warn(f"{finding.location}: {finding.message}. {finding.todo}")
 
     def _check_bases(self) -> None:
-        """Checks that the source AMIs exist, before Packer creates a key pair and a security group.
+        """Checks that the source AMIs exist.
 
-        Source AMIs that a filter has just found are known to exist.
+        It does so before Packer creates a key pair and a security group. Source AMIs that a filter has just found are
+        known to exist.
         """
         home = self.planned.plan.regions[0]
         bases = sorted({base for _, base in self.definition.base} - set(self.resolver.bases.amis(home)))
@@ -225,7 +226,7 @@ class Baker:
         return amis
 
     def _why_missing(self) -> tuple[str, str]:
-        """Returns why an AMI that Packer reports does not exist, and what to do."""
+        """Returns why a reported AMI does not exist, and what to do. Packer reported the AMI."""
         facts = self.definition.facts or self.resolver.facts(self.image)
         logins = [builder.login for builder in facts.builders if builder.login is not None]
         if not logins:
@@ -249,7 +250,7 @@ class Baker:
         return ""
 
     def _check_provisioners(self, failed: Sequence[Tolerated], facts: TemplateFacts, amis: Mapping[str, Ami]) -> None:
-        """Rejects AMIs if a provisioner failed, even if the template tolerates it and Packer exits with success."""
+        """Rejects AMIs if a provisioner failed, even if the template tolerates it. Packer then exits with success."""
         if not failed:
             return
         steps = "; ".join(f"{one.step or 'a provisioner'} ({one.builder}) failed with {one.error}" for one in failed)
@@ -279,7 +280,7 @@ class Baker:
         return {ami for _, ami in again.base} == expected
 
     def _check_audit(self, facts: TemplateFacts, amis: Mapping[str, Ami]) -> None:
-        """Rejects AMIs whose strict audit found files that are not in the digest."""
+        """Rejects AMIs whose strict audit found files outside the digest."""
         self.audit.report(facts)
         refusal = self.audit.refusal()
         if refusal is not None:
@@ -329,7 +330,7 @@ class Baker:
         return path.removeprefix(root.rstrip("/") + "/") if path != root else "."
 
     def _reject(self, ids: Mapping[str, str] | Mapping[str, list[str]], doing: str, wrong: str, todo: str) -> NoReturn:
-        """Removes the digest tag, which Packer may have written, and raises an error that names the AMIs."""
+        """Removes the digest tag, and raises an error that names the AMIs. Packer may have written the tag."""
         left = [
             (region, ami_id) for region, made in ids.items() for ami_id in ([made] if isinstance(made, str) else made)
         ]

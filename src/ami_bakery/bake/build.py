@@ -119,7 +119,7 @@ class BuildSteps:
             return None  # An input is gone. Planning again reports it, or finds that it is not an input any more.
 
     def _look_for_finished(self) -> LookupResult:
-        """Looks up an AMI that another run finished just before we acquired the lock."""
+        """Looks up an AMI that another run finished. It may have done so just before we acquired the lock."""
         state = self._state
         while True:
             seconds = state.settling_seconds()

@@ -1,4 +1,4 @@
-"""Renews a lock that this runner holds, records on it, and detects its loss."""
+"""Renews this runner's lock, records on it, and detects its loss."""
 
 from __future__ import annotations
 
@@ -128,9 +128,10 @@ class HeldLock:
             self._lose(why)
 
     def _watch_expiry(self) -> None:
-        """Detects expiry while a renewal hangs, for example because a credential process does not respond.
+        """Detects expiry while a renewal hangs.
 
-        A runner that takes the lock over waits for the settling time before it builds; by then our Packer has stopped.
+        A renewal hangs, for example, because a credential process does not respond. A runner that takes the lock over
+        waits for the settling time before it builds; by then our Packer has stopped.
         """
         woke_at = grace_until = self._ports.clock.monotonic()
         while not self._lost.is_set() and not self._released.wait(_WATCH_SECONDS):

@@ -1,4 +1,4 @@
-"""Detects a key pair that has a lock's name but is not a lock."""
+"""Detects a key pair with a lock's name that is no lock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class HiddenLock:
-    """Measures how long a lock's name is refused while no lock is visible.
+    """Measures how long a lock's name is refused without a visible lock.
 
     If this runner is paused between a refusal and the next look-up, another run may release the name meanwhile, and a
     third one may acquire it. So only the time between two refusals counts, and a longer pause between two events
@@ -30,7 +30,7 @@ class HiddenLock:
         self._last = now
 
     def is_overdue(self, now: float) -> bool:
-        """Whether the name has been refused for longer than a lock can be invisible."""
+        """Whether the name's refusals last longer than a lock can be invisible."""
         if self._first is None:
             return False
         if self._paused(now):

@@ -1,4 +1,4 @@
-"""Runs Packer for a build or a test, and cleans up after it."""
+"""Runs Packer for a build or test, and cleans up after it."""
 
 from __future__ import annotations
 

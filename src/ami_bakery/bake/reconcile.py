@@ -44,7 +44,7 @@ def reconcile_amis(ports: Ports, image: str, desired: DesiredState, amis: Iterab
 
 
 def revoke_stale_shares(ports: Ports, image: str, desired: DesiredState, amis: Iterable[Ami]) -> Reconciled:
-    """Revokes permissions of older AMIs for accounts that are not configured any more.
+    """Revokes older AMIs' permissions for accounts that are not configured any more.
 
     Stops at the first failure. The AMIs after it keep their tag, so the next run continues there.
     """

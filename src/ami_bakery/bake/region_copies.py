@@ -1,4 +1,4 @@
-"""Copies a finished AMI to the other regions of its image, all in parallel."""
+"""Copies a finished AMI to its image's other regions, all in parallel."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Regions:
         return run_all([partial(tried, step) for step in steps])
 
     def _start(self, source: Ami, region: str) -> Ami:
-        """Starts a copy, or continues one that another run has started or finished without tags."""
+        """Starts a copy, or continues one of another run. That run started it, or finished it without tags."""
         names = self._names(source)
         named = self.ports.ec2.find_by_name(region, names)
         existing = self._existing_copy(source, region, (*self.planned.found, *named))
@@ -186,7 +186,7 @@ class Regions:
 def copy_to_regions(
     resolver: Resolver, planned: Planned, waiter: AmiWaiter, amis: Mapping[str, Ami], source: Ami | None
 ) -> Copies:
-    """Copies `source` to those regions of the image that are not in `amis`.
+    """Copies `source` to the image's regions that are not in `amis`.
 
     An AMI that Packer created does not count in a region whose copy must have another KMS key.
     """

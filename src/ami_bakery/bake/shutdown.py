@@ -1,4 +1,4 @@
-"""Waits until every Packer of an interrupted bake has cleaned up, unless the user exits."""
+"""Waits until every Packer of an interrupted bake has cleaned up. The user can exit before that."""
 
 from __future__ import annotations
 

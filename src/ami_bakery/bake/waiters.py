@@ -58,7 +58,7 @@ class AmiWaiter:
         )
 
     def wait_for_other_runner(self, pending: Ami, wait_policy: WaitPolicy) -> Ami:
-        """Waits for an AMI that another run is creating, within the wait policy. Raises `BusyError`."""
+        """Waits for an AMI that another run is creating. Raises `BusyError` if the wait policy does not allow it."""
         self.step(f"waiting for {pending.id} in {pending.region}, which another run is creating")
         began = self.ports.clock.monotonic()
 
@@ -83,14 +83,14 @@ class AmiWaiter:
             self.ports.clock.sleep(_POLL_SECONDS)
 
     def wait_named(self, region: str, name: str) -> tuple[Ami, ...]:
-        """Returns the AMIs with a name that EC2 has refused as in use, as soon as they are visible."""
+        """Returns the AMIs with a name, as soon as they are visible. EC2 has refused the name as in use."""
         deadline = self.ports.clock.monotonic() + _VISIBLE_SECONDS
         while not (found := self.ports.ec2.find_by_name(region, [name])) and self.ports.clock.monotonic() < deadline:
             self.ports.clock.sleep(_POLL_SECONDS)
         return found
 
     def wait_gone(self, amis: Iterable[Ami]) -> None:
-        """Waits, at most a minute, until EC2 does not show the AMIs any more. Only then are their names free."""
+        """Waits until EC2 does not show the AMIs any more. Only then are their names free. Waits at most a minute."""
         deadline = self.ports.clock.monotonic() + _VISIBLE_SECONDS
         for ami in amis:
             while self.ports.ec2.find_own(ami.region, [ami.id]) and self.ports.clock.monotonic() < deadline:

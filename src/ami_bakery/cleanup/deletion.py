@@ -45,7 +45,7 @@ def remove(
 def _terminate(
     ports: Ports, instances: Sequence[Resource], pause: Callable[[float], None]
 ) -> Iterator[tuple[str, AwsError]]:
-    """Terminates all instances and waits, because their security groups cannot be removed before."""
+    """Terminates all instances and waits. Their security groups cannot be removed before that."""
     waiting: dict[str, list[str]] = {}
     for instance in instances:
         try:
@@ -96,7 +96,7 @@ def _parts_removed(
 
 
 def _mark_snapshots(ports: Ports, ami: Resource) -> None:
-    """Tags the snapshots, so that a later cleanup finds those that this one does not delete."""
+    """Tags the snapshots. A later cleanup then finds those that this one does not delete."""
     if RUN_TAG in ami.tags and ami.parts:
         tags = {name: ami.tags[name] for name in (RUN_TAG, IMAGE_TAG) if name in ami.tags}
         with suppress(AwsError):

@@ -1,4 +1,4 @@
-"""Finds orphaned resources by tags, by the records of locks, and by names."""
+"""Finds orphaned resources by tags, names, and the records of locks."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _locks(ports: Ports, region: str, tagged: Mapping[str, Mapping[str, str]]) -
 
 
 def recorded_resources(ports: Ports, lock: LockRecord, regions: Iterable[str] = ()) -> tuple[Resource, ...]:
-    """Returns the resources that an expired lock records, and those found through them.
+    """Returns an expired lock's recorded resources, and those found through them.
 
     regions  regions that the template copies the AMI to
     """
@@ -106,7 +106,9 @@ def _copies_of_run(ports: Ports, region: str, known: Attribution, created: Seque
 def _search(
     ports: Ports, region: str, tagged: Mapping[str, Mapping[str, str]], runs: RunIndex
 ) -> list[tuple[Resource, str]]:
-    """Returns the resources of one region, each with its run by records and references.
+    """Returns the resources of one region, each with its run.
+
+    The run is known from records and references.
 
     tagged  the tags of the candidates, by id
     """
@@ -143,7 +145,7 @@ def _key_pairs(ports: Ports, region: str, known: Attribution) -> Iterator[Resour
 
 
 def _amis(ports: Ports, region: str, known: Attribution) -> Iterable[Ami]:
-    """Returns AMIs by id, by name, and by the instance that they were created from."""
+    """Returns AMIs by id, by name, and by their source instance."""
     found = (
         *ports.ec2.find_own(region, [*known.ids(ResourceKind.AMI), *known.amis]),
         *ports.ec2.find_by_name(region, list(known.ami_names)),

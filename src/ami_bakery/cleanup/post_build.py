@@ -57,7 +57,7 @@ class PostBuildCleanup(Frozen):
             self.ports.reporter.note(f"{self.image}: Packer has cleaned up: nothing of this run remains in EC2")
 
     def clean_up_succeeded(self) -> None:
-        """Cleans up after a successful Packer, which only logs the resources that it could not remove."""
+        """Cleans up after a successful Packer. Packer only logs the resources that it could not remove."""
         if not self.created:
             return
         try:

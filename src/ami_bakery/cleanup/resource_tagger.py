@@ -29,7 +29,9 @@ _GRACE_SECONDS = 2.0
 
 
 class ResourceTagger:
-    """A context manager that runs from before Packer starts until it has ended.
+    """A context manager that records and tags resources that Packer creates.
+
+    It runs from before Packer starts until Packer has ended.
 
     region_of  returns the region of a builder, by the name that Packer prints
     record     called with names and values of resources, in the order of their creation

@@ -1,4 +1,4 @@
-"""Checks that a template builds in the account in which ami-bakery looks for its AMI."""
+"""Checks that a template builds in ami-bakery's AWS account. ami-bakery looks for the AMI there."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 def account_findings(resolver: Resolver, facts: TemplateFacts, region: str) -> Iterator[Finding]:
-    """Yields an error if the account certainly differs, and a warning if it is unknown.
+    """Yields an error if the account certainly differs.
 
-    An AMI in another account would never be found, so each run would build it again.
+    Yields a warning if the account is unknown. An AMI in another account would never be found, so each run would build
+    it again.
     """
     for builder in facts.builders:
         if (why := builder.region_unknown) and builder.type.startswith("amazon-"):

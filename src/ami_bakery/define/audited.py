@@ -100,7 +100,7 @@ def _first_missing(tree: SourceTree, path: str) -> str:
 
 
 def _absolute(resolver: Resolver, path: str) -> str:
-    """Returns the absolute path of an entry, which may be in the home folder (`~/...`)."""
+    """Returns the absolute path of an entry. It may be in the home folder (`~/...`)."""
     home = resolver.ports.environment.get("HOME", "").rstrip("/")
     if path.startswith("~/") and home and not _exists(resolver.ports.tree, path):
         return home + path[1:]

@@ -1,4 +1,4 @@
-"""Looks up source AMIs in EC2 and SSM, concurrently, each query once a run."""
+"""Looks up source AMIs in EC2 and SSM. Queries are concurrent, and each is sent once a run."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def base_queries(
 
 
 def query_of_filter(ami_filter: SourceAmiFilter, region: str, packer: Packer) -> AmiQuery:
-    """Returns the query for a template's filter, as the installed Packer interprets it."""
+    """Returns the query for a template's filter. Interprets the filter as the installed Packer does."""
     filters = ami_filter.filters
     lists = tuple((name, tuple(part for value in values for part in listed(value))) for name, values in filters)
     if lists != filters and packer.lists_in_filters():
@@ -110,7 +110,7 @@ class BaseResults:
         return self._results[query]
 
     def prefetch(self, ports: Ports, queries: Iterable[BaseQuery]) -> None:
-        """Runs queries in bulk, so that they do not run for each image."""
+        """Runs queries in bulk, so that they do not run per image."""
         self._results.update(ask(ports, self.unanswered(queries)))
 
     def unanswered(self, queries: Iterable[BaseQuery]) -> list[BaseQuery]:

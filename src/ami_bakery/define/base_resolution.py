@@ -21,7 +21,7 @@ PLACEHOLDER_AMI = "ami-00000000000000000"
 
 
 class ResolvedBase(Frozen):
-    """The source AMIs of a template, or the parent image that must be built first.
+    """A template's source AMIs, or the parent image to build first.
 
     ids  (builder, AMI id), as in the manifest
     """

@@ -93,9 +93,10 @@ def collect_failures(failures: dict[str, BakeryError] | None, name: str) -> Iter
 
 
 def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
-    """Raises if the build region differs from the parent's, or has a key in `kms_key`.
+    """Raises if the build region differs from the parent's.
 
-    An AMI id belongs to one region. `--region` or the environment can change the build region to one of the copies.
+    Also raises if it has a key in `kms_key`. An AMI id belongs to one region. `--region` or the environment can change
+    the build region to one of the copies.
     """
     if not image.kms_keys.by_region and not isinstance(image.base, BaseImage):
         return
@@ -184,7 +185,10 @@ def _check_owners(resolver: Resolver, image: ImageConfig) -> None:
 
 
 def _check_template_regions(resolver: Resolver, image: ImageConfig, facts: TemplateFacts) -> None:
-    """Raises if the template itself builds in a region with a KMS key for copies: there would be two AMIs."""
+    """Raises if the template itself builds in a region with a `kms_key`.
+
+    The key is for copies: there would be two AMIs.
+    """
     home = resolver.region_of(image)
     for builder in facts.builders:
         twice = [region for region in builder.ami_regions if region != home and image.kms_keys.of(region)]

@@ -134,7 +134,7 @@ def drop_in_checksum(
 
 
 def drop_in_inputs(tree: SourceTree, image: ImageConfig) -> Inventory:
-    """Returns the covered files as an inventory, in the order of the checksum."""
+    """Returns the covered files as an inventory, in the checksum's order."""
     location = SourceLocation(file=FOLDERS_VARIABLE, line=1)
     paths = list(dict.fromkeys(covered_files(tree, image.inputs or ())))
     entries = tuple(

@@ -64,7 +64,7 @@ class _Ignore:
         self._config_file = config_file if is_chosen and path != config_file else None
 
     def excludes_all(self, path: str, *, folder: bool) -> bool:
-        """Whether a pattern matches a guessed origin or one of its parent folders."""
+        """Whether a pattern matches a guessed origin, or any parent folder."""
         parts = path.split("/")
         above = ["/".join(parts[:count]) for count in range(1, len(parts))]
         return self._spec is not None and (
@@ -149,7 +149,7 @@ class FileWalk:
             raise error_at(self.origin.location, error) from error
 
     def would_yield(self, real: str) -> bool:
-        """Whether the last walk would have yielded a file at this real path."""
+        """Whether the last walk would have yielded a file. `real` is its real path."""
         folder, _, name = real.rpartition("/")
         return not self.outputs.holds(real) and any(
             not self.ignore.matches(name if path == "." else f"{path}/{name}", folder=False)
@@ -198,7 +198,7 @@ class FileWalk:
     def _matching_below(
         self, folder: str, start: str, spec: GitIgnoreSpec, above: tuple[str, ...]
     ) -> Iterator[TreeEntry]:
-        """Follows links to folders, except those that lead back to a parent folder."""
+        """Yields matching entries below a folder. Follows links to folders, except those back to a parent folder."""
         identity = self.tree.identity(folder)
         if identity in above:
             return

@@ -87,7 +87,7 @@ def future_inputs(settings: TemplateSettings, facts: TemplateFacts, paths: Itera
 
 
 def _left_out(settings: TemplateSettings, facts: TemplateFacts) -> frozenset[str]:
-    """Returns the paths of the default inputs that belong to the image's test."""
+    """Returns the paths of default inputs that belong to the image's test."""
     if settings.image.test is None:
         return frozenset()
     from ami_bakery.define.test_definition import paths_of_test

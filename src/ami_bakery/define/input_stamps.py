@@ -60,9 +60,9 @@ def take_stamps(
 def _listed(
     tree: SourceTree, image: ImageConfig, facts: TemplateFacts, walks: Sequence[FileWalk]
 ) -> dict[str, frozenset[str]]:
-    """Returns the folders whose entries are inputs, by real path, with the names that are excluded.
+    """Returns the folders whose entries are inputs, with their excluded names.
 
-    Packer also lists the folder of a folder build, and ignores files that are not templates.
+    Folders are real paths. Packer also lists the folder of a folder build, and ignores files that are not templates.
     """
     listed = {
         folder: frozenset(name for other in walks for name in other.left_out.get(folder, ()))

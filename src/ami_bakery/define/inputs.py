@@ -1,4 +1,4 @@
-"""Lists the input files of an image, each with the lines that name it.
+"""Lists an image's input files, each with the lines that name it.
 
 Inputs come from two sources: `bakery.toml` declares some, and Packer reads others because the template names them. All
 files in a folder are inputs. A link is an input; its target's content is an input under the link's own path, because
@@ -70,7 +70,7 @@ def stream(
     home: str = "",
     progress: Progress | None = None,
 ) -> Iterator[tuple[Entry, tuple[SourceLocation, ...]]]:
-    """Yields each input with the lines that name it, in the manifest's order. Keeps no inputs in memory.
+    """Yields inputs with the lines that name them, in the manifest's order. Keeps no inputs in memory.
 
     Raises `SourceError` with the line that names the path.
 
@@ -100,7 +100,7 @@ def walks_of(
     written: Iterable[str] = (),
     left_out: frozenset[str] = frozenset(),
 ) -> tuple[list[FileWalk], list[FileWalk]]:
-    """Returns the walks of the paths in bakery.toml, and of those in the template. `left_out`: see `stream`."""
+    """Returns the walks of bakery.toml's paths, and of the template's paths. `left_out`: see `stream`."""
     outputs = outputs_of(tree, image, facts, written)
     origins = _declared(tree, image, config_file, left_out)
     declared = [FileWalk(tree, image, config_file, outputs, origin) for origin in origins]

@@ -37,7 +37,7 @@ class OutputPaths:
         self.folders = frozenset(_folders_written_into(tree, (output.path for output in counting)))
 
     def may_lie_in(self, folder: str) -> bool:
-        """Whether an output may be directly in the folder at this real path."""
+        """Whether an output may be directly in `folder`, a real path."""
         above = folder.rstrip("/")
         return above in self._parents or any(f"{above}/".startswith(f"{base}/") for base, _, _ in self._patterns)
 

@@ -24,9 +24,10 @@ _ALGORITHMS = "HostKeyAlgorithms"
 
 
 def pitfalls(ports: Ports, facts: TemplateFacts, arguments: PackerArguments) -> Iterator[Finding]:
-    """Yields warnings, not errors, because each may be intended, or only concern this machine.
+    """Yields warnings of known problems.
 
-    Yields nothing if Packer is not installed.
+    These are not errors, because each may be intended, or only concern this machine. Yields nothing if Packer is not
+    installed.
     """
     try:
         version = ports.packer.version()

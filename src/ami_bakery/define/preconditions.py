@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def check_paths(tree: SourceTree, file: str, image: ImageConfig) -> None:
-    """Raises if the template, a variable file, or Packer's working directory does not exist.
+    """Raises if the template, a variable file, or `workdir` does not exist.
+
+    `workdir` is Packer's working directory.
 
     file  bakery.toml
     """
@@ -45,7 +47,7 @@ _CALLED = {FileKind.FILE: "file", FileKind.FOLDER: "folder"}
 def _misplaced(
     file: str, image: ImageConfig, key: str, path: str, found: TreeEntry | None, wanted: FileKind
 ) -> ConfigError:
-    """Returns the error for a path in bakery.toml that does not exist, or is of the wrong kind."""
+    """Returns the error for a path in bakery.toml. The path does not exist, or is of the wrong kind."""
     wrong = f"{image.table}.{key}: no such {_CALLED[wanted]}: {path}"
     if found is not None:
         what = _CALLED.get(found.kind)

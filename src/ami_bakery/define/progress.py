@@ -12,7 +12,7 @@ _SELDOM_SECONDS = 30.0
 
 
 class HashingProgress:
-    """A `Progress` that reports after a second, and again whenever the elapsed time has grown by half."""
+    """A `Progress` that reports after a second. It reports again whenever the elapsed time has grown by half."""
 
     def __init__(self, reporter: Reporter, clock: Clock, image: str) -> None:
         self._reporter = reporter

@@ -58,7 +58,7 @@ class ImageDefinition(Frozen):
 
     @property
     def regions_of_template(self) -> tuple[str, ...]:
-        """The other regions in which the template itself creates the AMI, if known."""
+        """The other regions where the template itself creates the AMI, if known."""
         builders = self.facts.builders if self.facts else ()
         return tuple(dict.fromkeys(region for builder in builders for region in builder.ami_regions))
 
@@ -87,7 +87,7 @@ class Resolver(Frozen):
     bases: BaseResults = field(default_factory=BaseResults)
 
     def image(self, name: str) -> ImageConfig:
-        """Returns the configured image, with the arguments after `--` and `--region` merged in."""
+        """Returns the configured image, merged with `--region` and the arguments after `--`."""
         image = self.config.image(name)
         return replace(
             image,
@@ -191,7 +191,10 @@ class Resolver(Frozen):
         return replace(self, bases=BaseResults())
 
     def warm_up_tools(self, names: Iterable[str]) -> None:
-        """Starts to query Packer in the background, if these images' digests cover its version or plugins."""
+        """Starts to query Packer in the background.
+
+        Does nothing unless the digests of these images cover its version or plugins.
+        """
         images = [image for image in map(self.image, names) if image.scheme is Scheme.SHA256]
         plugins = any("plugin-versions" not in image.digest_exclude for image in images)
         if plugins or any("packer-version" not in image.digest_exclude for image in images):

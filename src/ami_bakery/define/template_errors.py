@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def improve_template_error(settings: TemplateSettings, error: TemplateError) -> BakeryError:
-    """Returns the error with Packer's message for a syntax error, else with advice on folders."""
+    """Returns the error with Packer's message, or with advice on folders.
+
+    A syntax error gets Packer's message, and any other error the advice.
+    """
     if isinstance(error, TemplateSyntaxError):
         return _in_packers_words(settings, error)
     return with_folder_advice(settings, error)
@@ -95,7 +98,7 @@ def packers_syntax_error(tree: SourceTree, packer: Packer, request: BuildRequest
 
 
 class BetterFolder(Frozen):
-    """A working directory in which Packer would find `found` of the `missing` paths."""
+    """A working directory in which Packer would find missing paths. It would find `found` of the `missing` paths."""
 
     workdir: str
     found: int

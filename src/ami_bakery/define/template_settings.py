@@ -98,7 +98,7 @@ class TemplateSettings(Frozen):
         return facts
 
     def _default_region(self) -> str | None:
-        """Returns the default region of AWS, read only if the template uses it."""
+        """Returns AWS's default region, read only if the template uses it."""
         try:
             return self.regions[0]
         except UsageError:

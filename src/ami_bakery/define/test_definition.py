@@ -128,11 +128,11 @@ def findings_of_test(resolver: Resolver, image: ImageConfig, facts: TemplateFact
 
 
 def paths_of_test(settings: TemplateSettings, facts: TemplateFacts) -> frozenset[str]:
-    """Returns the paths that only the test of an image reads, relative to the root.
+    """Returns the paths that only the test of an image reads.
 
-    The default inputs of an image are all files of its template's folder. Without these paths, a test in that folder
-    does not change the image's digest. A path that the image's template reads, too, stays an input. If the template
-    may read files that it does not name, only the test's template and var-files are left out.
+    They are relative to the root. The default inputs of an image are all files of its template's folder. Without these
+    paths, a test in that folder does not change the image's digest. A path that the image's template reads, too, stays
+    an input. If the template may read files that it does not name, only the test's template and var-files are left out.
 
     settings, facts  the image's
     """

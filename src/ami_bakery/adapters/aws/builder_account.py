@@ -1,7 +1,8 @@
-"""Finds the AWS account that a builder with its own credentials builds in.
+"""Finds the AWS account of a builder with its own credentials.
 
-Sources: the ARN of a role, `sts:GetCallerIdentity` for access keys, and AWS's configuration files for a profile. A
-`credential_process` is never started: the template chooses the profile, and planning starts no program for a template.
+The builder builds in that account. Sources: the ARN of a role, `sts:GetCallerIdentity` for access keys, and AWS's
+configuration files for a profile. A `credential_process` is never started: the template chooses the profile, and
+planning starts no program for a template.
 """
 
 from __future__ import annotations

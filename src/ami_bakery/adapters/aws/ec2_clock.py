@@ -1,4 +1,4 @@
-"""EC2's time, from the Date header of its responses, independent of this machine's clock."""
+"""EC2's time, from the Date header of its responses. It is independent of this machine's clock."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Calls EC2 directly over HTTPS, without botocore, if the environment has all settings.
+"""Calls EC2 directly over HTTPS, without botocore.
 
-Loading botocore takes longer than the rest of a run with an unchanged image. In a bake, it is most of the time before
-Packer starts (docs/contributing/benchmarks.md). This module covers the common CI job: access keys in the
-environment, empty AWS configuration files, and at most a simple proxy. Everything else falls back to botocore:
-profiles, roles, other endpoints, errors and retries. After a fallback botocore repeats the call, so EC2 may carry it
-out twice.
+It does so only if the environment has all settings. Loading botocore takes longer than the rest of a run with an
+unchanged image. In a bake, it is most of the time before Packer starts (docs/contributing/benchmarks.md). This module
+covers the common CI job: access keys in the environment, empty AWS configuration files, and at most a simple proxy.
+Everything else falls back to botocore: profiles, roles, other endpoints, errors and retries. After a fallback botocore
+repeats the call, so EC2 may carry it out twice.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ class Ec2Query:
 
     @contextmanager
     def _disabling_on_failure(self) -> Iterator[None]:
-        """Ends the block on a failure, and makes all later calls use botocore."""
+        """Ends the block on a failure. All later calls then use botocore."""
         from http.client import HTTPException
         from xml.etree.ElementTree import ParseError
 
@@ -338,7 +338,10 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def signed_headers(settings: StaticSettings, host: str, region: str, body: bytes, now: float) -> dict[str, str]:
-    """Returns headers with AWS Signature Version 4 (AWS General Reference, "Create a signed AWS API request")."""
+    """Returns headers with AWS Signature Version 4.
+
+    See "Create a signed AWS API request" in the AWS General Reference.
+    """
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     headers = {
         "content-type": "application/x-www-form-urlencoded; charset=utf-8",

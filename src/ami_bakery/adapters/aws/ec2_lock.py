@@ -83,7 +83,7 @@ class KeyPairLocks:
         return self._dated(region, seen)
 
     def _dated(self, region: str, locks: tuple[LockRecord, ...]) -> tuple[LockRecord, ...]:
-        """Adds creation times to locks with implausible tags, if the credentials may read them."""
+        """Adds creation times to locks with implausible tags. Does nothing if the credentials may not read them."""
         doubtful = [lock.id for lock in locks if lock.exceeds_maximum and not lock.expired]
         if not doubtful:
             return locks

@@ -17,7 +17,7 @@ _NOT_FOUND = frozenset({"InvalidAMIID.Unavailable", "InvalidID"})
 
 
 def aws_error(doing: str, wrong: str, todo: str, *, code: str) -> AwsError:
-    """Returns the error of the class for AWS's code or our own code."""
+    """Returns the error of the class for AWS's or our code."""
     return _class_of(code)(doing, wrong, todo, code=code)
 
 

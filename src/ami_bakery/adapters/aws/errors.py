@@ -1,4 +1,4 @@
-"""Turns errors of AWS, and of the connection to it, into messages with a fix."""
+"""Turns AWS errors and connection errors into messages with a fix."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def _refused(call: AwsCall, doing: str, error: Exception) -> BakeryError:
 
 
 def _no_role(settings: Settings, doing: str, operation: str, code: str, message: str) -> AwsError:
-    """Explains that STS or IAM Identity Center gave no credentials for the call."""
+    """Explains that STS or IAM Identity Center gave the call no credentials."""
     configured = settings.of_profile()
     service = "IAM Identity Center" if operation in ("GetRoleCredentials", "CreateToken") else "STS"
     found = _ROLE.search(message)
@@ -236,6 +236,6 @@ def _unreachable(call: AwsCall) -> str:
 
 
 def _shortened(message: str) -> str:
-    """Removes the encoded message (about 1,000 characters) that EC2 appends to a denial."""
+    """Removes the encoded message that EC2 appends to a denial. It has about 1,000 characters."""
     marker = "Encoded authorization failure message:"
     return message.partition(marker)[0].rstrip() if marker in message else message

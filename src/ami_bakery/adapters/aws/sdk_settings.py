@@ -57,7 +57,7 @@ class Settings(Frozen):
         return found
 
     def stray(self) -> tuple[str, str] | None:
-        """Returns the first variable with an invalid character, and a description of the character."""
+        """Returns the first variable with an invalid character, and the character's description."""
         for name in sorted(self.environment):
             if not (name.startswith("AWS_") or name.lower() in _PROXIES):
                 continue
@@ -68,7 +68,7 @@ class Settings(Frozen):
         return None
 
     def blamed(self, text: str, profile: str = "") -> tuple[str, ...]:
-        """Returns the settings that a message of the SDK mentions by name or by value."""
+        """Returns the settings that an SDK message mentions by name or value."""
         words = text.lower()
         variables = [name for name in sorted(self.environment) if name.startswith("AWS_") and name not in _SECRETS]
         return (
@@ -112,7 +112,7 @@ def _shown_forms(value: str) -> Iterator[str]:
 
 
 def _is_about(name: str, value: str, words: str) -> bool:
-    """Returns whether the text contains the setting's name, or its value as a whole word."""
+    """Returns whether the text contains the setting's name or value. Both match only as whole words."""
     if re.search(rf"\b{re.escape(name.lower())}\b", words):
         return True
     return bool(re.search(rf"(?<![\w.-]){re.escape(value.lower())}(?![\w-]|\.\w)", words)) if value.strip() else False

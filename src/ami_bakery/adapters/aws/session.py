@@ -40,7 +40,7 @@ _SLOW_SECONDS, _STILL_SECONDS = 3.0, 30.0
 
 
 class AwsSession:
-    """A boto3 session, created at first use, with one client per service and region. Thread-safe."""
+    """A boto3 session, created at first use. It has one client per service and region. Thread-safe."""
 
     def __init__(
         self, environment: Mapping[str, str], report: Callable[[str], None] = lambda _: None, *, repository: str = ""
@@ -80,7 +80,7 @@ class AwsSession:
 
     @contextmanager
     def waiting(self, doing: str, region: str) -> Iterator[None]:
-        """Reports a slow response, so that it does not look like a hang."""
+        """Reports a slow response, which would otherwise look like a hang."""
         answered = threading.Event()
 
         def watch() -> None:

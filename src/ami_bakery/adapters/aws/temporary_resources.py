@@ -1,4 +1,4 @@
-"""Finds temporary resources of builds in EC2, by id, name or tag, and deletes them."""
+"""Finds and deletes temporary resources of builds in EC2. Finds them by id, name or tag."""
 
 from __future__ import annotations
 

@@ -87,12 +87,12 @@ def _status(path: str) -> os.stat_result | None:
 
 
 def _is_replaceable(path: str, there: os.stat_result) -> bool:
-    """Returns whether it is a regular file, but not our stdout or stderr (`> file`)."""
+    """Returns whether it is a regular file. Our stdout and stderr (`> file`) do not count."""
     return stat.S_ISREG(there.st_mode) and not _is_open(there) and not _is_descriptor(path)
 
 
 def _is_descriptor(path: str) -> bool:
-    """Returns whether it is a path such as `/dev/stdout` or `/dev/fd/3`, which are links into `/proc/self/fd`."""
+    """Returns whether it is a path such as `/dev/stdout` or `/dev/fd/3`. These are links into `/proc/self/fd`."""
     for _ in range(_MOST_LINKS):
         folder, name = os.path.split(os.path.abspath(path))
         folder = os.path.realpath(folder)
@@ -114,7 +114,7 @@ def _is_open(there: os.stat_result) -> bool:
 
 
 def _write_in_place(path: str, data: bytes) -> None:
-    """Opens without blocking, so that a named pipe without a reader is an error (ENXIO)."""
+    """Writes to the existing file. Opens it without blocking: a named pipe without a reader is an error (ENXIO)."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY)
     with open(descriptor, "wb") as file:
         os.set_blocking(file.fileno(), True)

@@ -106,7 +106,7 @@ def _line_of(message: str) -> int:
 
 
 def _lines(data: bytes) -> Iterator[tuple[KeyPath, int]]:
-    """Yields the line of every key, table and array element, which tomllib does not report."""
+    """Yields the line of every key, table and array element. tomllib does not report lines."""
     import tree_sitter
     import tree_sitter_toml
 
@@ -149,7 +149,7 @@ def _value(node: Node, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:
 
 
 def _key(node: Node) -> tuple[str, ...]:
-    """Returns the parts of a bare, quoted or dotted key, unquoted by tomllib."""
+    """Returns the parts of a bare, quoted or dotted key. tomllib unquotes them."""
     if node.type == "dotted_key":
         return tuple(part for child in node.named_children for part in _key(child))
     text = (node.text or b"").decode("utf-8")

@@ -137,7 +137,7 @@ class _Hashing:
         return self._new_hash(content, usedforsecurity=False).hexdigest(), _is_executable(before)
 
     def stop(self) -> None:
-        """Lets threads end after their current block, and closes files that are not started."""
+        """Lets threads end after their current block. Closes files that are not started."""
         self._stopped = True
         while self._large:
             try:
@@ -200,7 +200,7 @@ def check_unchanged(path: str, before: os.stat_result, after: os.stat_result, si
 
 
 def _is_generated(before: os.stat_result, after: os.stat_result, size: int) -> bool:
-    """Returns whether it is a file as in /proc (size 0) or /sys (size of a page)."""
+    """Returns whether it is a file as in /proc or /sys. Its size is 0 (/proc) or that of a page (/sys)."""
     return before.st_size == after.st_size != size and (
         before.st_size == 0 or (before.st_mtime_ns == after.st_mtime_ns and before.st_ctime_ns == after.st_ctime_ns)
     )

@@ -25,7 +25,7 @@ _PLAIN = re.compile(r"(?!\.{1,2}(?:/|\Z))[^/]+(?:/(?!\.{1,2}(?:/|\Z))[^/]+)*\Z")
 
 
 class DiskTree:
-    """A `SourceTree` over the files below `root`, an absolute path, and over those outside of it.
+    """A `SourceTree` over files below and outside of `root`, an absolute path.
 
     Names are encoded as UTF-8 with surrogateescape in any locale, so that a path is the same string on every machine.
     """
@@ -179,7 +179,7 @@ def _no_progress(_files: int, _bytes: int) -> None:
 
 
 def _kind_of(item: os.DirEntry[bytes]) -> FileKind:
-    """Returns the type stored in the folder's entry, without a further call on most filesystems."""
+    """Returns the type stored in the folder's entry. Most filesystems need no further call."""
     if item.is_file(follow_symlinks=False):
         return FileKind.FILE
     if item.is_symlink():

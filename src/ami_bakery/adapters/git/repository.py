@@ -1,4 +1,4 @@
-"""Runs git commands in one repository, and lists a revision's files, including submodules."""
+"""Runs git commands in one repository, and lists a revision's files. The list includes those of submodules."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Repository:
         )
 
     def run_unfiltered(self, *arguments: str, given: bytes = b"") -> CommandResult:
-        """Runs a command that compares files with objects, with all configured filters disabled."""
+        """Runs a command that compares files with objects. Disables all configured filters."""
         settings = without_filters(self.names("config", "--list", "--name-only", "-z"))
         if settings is None:
             return CommandResult(status=128, answer=b"", complaint="a filter has a name that cannot be disabled")
@@ -118,7 +118,7 @@ class Repository:
         return {path: fields.split(" ")[1] for fields, _, path in staged if path not in modified}
 
     def filtered(self, paths: Sequence[str]) -> frozenset[str]:
-        """Returns the paths with a `filter` attribute, whether that filter is configured or not."""
+        """Returns the paths with a `filter` attribute. That filter need not be configured."""
         given = "".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape")
         fields = list(_split(self.run("check-attr", "-z", "--stdin", "filter", given=given).answer))
         return frozenset(
@@ -179,7 +179,7 @@ def _split(answer: bytes) -> Iterator[str]:
 
 
 def _quoted(path: str) -> str:
-    """Quotes a path for git's line input, as a C string if necessary."""
+    """Quotes a path for git's line input. Uses a C string if necessary."""
     if not path.startswith('"') and "\n" not in path:
         return path
     escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
@@ -187,7 +187,7 @@ def _quoted(path: str) -> str:
 
 
 class Blobs:
-    """Reads the content of objects in pieces, from one `git cat-file --batch` process. Thread-safe."""
+    """Reads objects' content in pieces from one `git cat-file --batch` process. Thread-safe."""
 
     def __init__(self, requests: IO[bytes], responses: IO[bytes]) -> None:
         self._requests = requests
@@ -234,7 +234,10 @@ _POINTER = re.compile(
 
 
 def is_pointer_to(blobs: Blobs, name: str, path: str) -> bool:
-    """Returns whether an object is a Git LFS pointer to the content of a file. Does not run LFS's filter."""
+    """Returns whether an object is a Git LFS pointer to a file.
+
+    It must point to the file's content. Does not run LFS's filter.
+    """
     content = blobs.head(name, _LONGEST_POINTER)
     match = _POINTER.fullmatch(content) if content and len(content) < _LONGEST_POINTER else None
     if match is None:
@@ -265,7 +268,9 @@ class RevisionEntry(Frozen):
 
 
 class RevisionContents(Frozen):
-    """The entries of a revision, by path from the top, including those of submodules.
+    """The entries of a revision, by path from the top.
+
+    The entries of submodules are included.
 
     ignored  files and folders in the work tree that git ignores, so that no revision contains them
     """

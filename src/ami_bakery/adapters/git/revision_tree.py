@@ -1,4 +1,4 @@
-"""The files of a git revision as a source tree, without a checkout."""
+"""A source tree of a git revision's files, without a checkout."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ class GitTree:
         return self.absolute(path).encode("utf-8", "surrogateescape")
 
     def _resolve(self, path: str, *, follow: bool) -> str:
-        """Returns the absolute path with links resolved, in the last part only if `follow`. It need not exist."""
+        """Returns the absolute path with links resolved. Resolves the last part only if `follow`. It need not exist."""
         parts: list[str] = [] if path.startswith("/") else self._folder.strip("/").split("/")
         waiting = path.split("/")
         links = 0
@@ -250,7 +250,7 @@ class GitTree:
 
 
 def _unmodified(repository: Repository, files: Sequence[_Compared]) -> Iterator[_Compared]:
-    """Yields the unmodified files whose object in the index is that of the revision."""
+    """Yields the unmodified files whose object in the index is the revision's."""
     known = repository.unmodified() if files else {}
     return (file for file in files if known.get(file.repository_path) == file.node.name)
 

@@ -1,8 +1,9 @@
-"""Prevents git from starting programs, by settings and by the choice of the repository's folder.
+"""Prevents git from starting programs.
 
-A repository's configuration and files, which a pull request can change, can make git start programs: hooks, file
-system monitors, filters, ssh, transport and credential helpers, pagers. docs/concepts/security.md lists them.
-Settings on the command line override all configuration files.
+It does so by settings, and by the choice of the repository's folder. A repository's configuration and files, which a
+pull request can change, can make git start programs: hooks, file system monitors, filters, ssh, transport and
+credential helpers, pagers. docs/concepts/security.md lists them. Settings on the command line override all
+configuration files.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def top_of(folder: str) -> str | None:
 
 
 def git_folder_of(level: str) -> str | None:
-    """Returns the git folder that a folder's `.git` is or names, links resolved. None if there is none."""
+    """Returns the git folder that a folder's `.git` is or names. Resolves links. Returns None if there is none."""
     path = os.path.join(level, ".git")
     if os.path.isdir(path):
         return os.path.realpath(path) if os.path.lexists(os.path.join(path, "HEAD")) else None

@@ -28,7 +28,7 @@ def is_clean(repository: Repository, excluded: Sequence[str]) -> bool:
 
 
 def _are_pointers(repository: Repository, changes: Iterable[str]) -> bool:
-    """Returns whether all changes are Git LFS files with the content that the commit's pointers name."""
+    """Returns whether all changes are Git LFS files with the committed content. The commit's pointers name it."""
     changes = tuple(changes)
     if not changes:
         return True

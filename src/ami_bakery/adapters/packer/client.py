@@ -1,4 +1,4 @@
-"""Runs HashiCorp Packer, 1.6.6 or newer, and reads AMIs and problems from its output."""
+"""Runs HashiCorp Packer, and reads AMIs and problems from its output. Requires Packer 1.6.6 or newer."""
 
 from __future__ import annotations
 

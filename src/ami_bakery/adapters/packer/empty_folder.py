@@ -1,4 +1,4 @@
-"""An empty folder for Packer, which starts plugins in its current folder before 1.11."""
+"""An empty folder for Packer. Before 1.11, Packer starts plugins in its current folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The masked log of one Packer run, in a private file, kept after failures."""
+"""The masked log of one Packer run, in a private file. The file is kept after failures."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LONGEST_SHOWN = 2_000
 
 
 class Log:
-    """A context manager that removes the file at the end, unless `keep` was called.
+    """A context manager that removes the file at the end.
 
-    A failure to write the log does not stop a bake: `keep` reports it.
+    It keeps the file if `keep` was called. A failure to write the log does not stop a bake: `keep` reports it.
     """
 
     def __init__(self, image: str) -> None:

@@ -1,4 +1,4 @@
-"""Finds out which host keys OpenSSH, which Ansible uses, accepts on this machine."""
+"""Finds out which host keys OpenSSH accepts on this machine. Ansible uses OpenSSH."""
 
 from __future__ import annotations
 

@@ -55,13 +55,16 @@ class PluginFolders(Frozen):
     cache: dict[str, tuple[PluginFile, ...]] = field(default_factory=dict)
 
     def folder(self) -> str:
-        """Returns the folder that `packer init` installs to, and the only one from 1.11 on."""
+        """Returns the folder that `packer init` installs to. From Packer 1.11 on, it is the only one."""
         path = self.environment.get("PACKER_PLUGIN_PATH", "")
         folder = path.split(os.pathsep)[-1] if path else os.path.join(_config_folder(self.environment), "plugins")
         return os.path.join(self.workdir, folder)
 
     def absolute_path(self) -> dict[str, str]:
-        """Returns PACKER_PLUGIN_PATH, if set, for a Packer that is started in another folder than `workdir`."""
+        """Returns PACKER_PLUGIN_PATH, if set, with absolute paths.
+
+        It is for a Packer that is started in another folder than `workdir`.
+        """
         paths = [path for path in self.environment.get("PACKER_PLUGIN_PATH", "").split(os.pathsep) if path]
         joined = os.pathsep.join(os.path.join(self.workdir, path) for path in paths)
         return {"PACKER_PLUGIN_PATH": joined} if joined else {}
@@ -84,9 +87,10 @@ class PluginFolders(Frozen):
         return self.cache[folder]
 
     def installed(self, *, in_repository: bool = False) -> tuple[InstalledPlugin, ...]:
-        """Returns plugins in the folder structure of `packer init`, in all folders that Packer searches.
+        """Returns plugins in the folder structure of `packer init`.
 
-        Packer ignores plugins without a checksum file. `in_repository`: only plugins in the repository.
+        Looks in all folders that Packer searches. Packer ignores plugins without a checksum file. `in_repository`: only
+        plugins in the repository.
         """
         if self.version < _NESTED:
             return ()

@@ -1,4 +1,4 @@
-"""Starts Packer processes, reads their output, and stops them so that they clean up."""
+"""Starts and stops Packer processes, and reads their output. Stops them so that they clean up."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class RunningProcesses:
 
 
 def run_detached(run: Run, reporter: Reporter, running: RunningProcesses) -> int:
-    """Runs Packer in its own session, so that Ctrl-C reaches only ami-bakery, which sends SIGTERM once."""
+    """Runs Packer in its own session. Ctrl-C then reaches only ami-bakery, which sends SIGTERM once."""
 
     def read(output: IO[bytes]) -> None:
         _read_all(output, run, reporter)
@@ -121,9 +121,10 @@ def run_detached(run: Run, reporter: Reporter, running: RunningProcesses) -> int
 
 
 def run_interactive(run: Run, terminal: BinaryIO, reporter: Reporter, running: RunningProcesses) -> int:
-    """Runs Packer in the foreground, so that it can prompt on the terminal and receives Ctrl-C.
+    """Runs Packer in the foreground.
 
-    `-debug` excludes `-machine-readable`, so the artifacts are read from the human-readable output.
+    Packer can then prompt on the terminal, and receives Ctrl-C. `-debug` excludes `-machine-readable`, so the artifacts
+    are read from the human-readable output.
     """
 
     def read(output: IO[bytes]) -> None:

@@ -95,7 +95,7 @@ class _Packer:
         return True
 
     def _signal_group(self, number: int) -> bool:
-        """Returns False if Packer does not have its own process group, or the group is empty."""
+        """Sends a signal to Packer's own process group. Returns False if there is none, or it is empty."""
         try:
             if self._own_group:
                 os.killpg(self._pid, number)

@@ -31,7 +31,7 @@ _CLOCK = re.compile(r"\((?:(\d+):)?(\d+):(\d\d)\)$")
 
 @dataclass(slots=True)
 class _Running:
-    """The step of an image, when its first step started, and Packer's last line."""
+    """An image's step, its start time, and Packer's last line. The start time is that of the first step."""
 
     step: str
     started: float = field(default_factory=time.monotonic)
@@ -152,7 +152,7 @@ class LiveReporter:
         return Group(*shown)
 
     def _lines(self, rows: Sequence[tuple[str, _Running]], *, roomy: bool) -> Iterator[Text]:
-        """Yields a line per image with Packer's last line, which is separate if `roomy`."""
+        """Yields a line per image with Packer's last line. If `roomy`, Packer's line is separate."""
         from rich.text import Text
 
         now = time.monotonic()

@@ -20,7 +20,7 @@ _UPDATE_SECONDS = 60.0
 
 
 class SafeStream:
-    """A stream that ignores write errors, such as a closed terminal or pipe.
+    """Ignores a stream's write errors, such as a closed terminal or pipe.
 
     A failure to print must not stop a bake, or the wait for Packer's cleanup.
     """

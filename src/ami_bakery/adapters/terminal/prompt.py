@@ -20,7 +20,7 @@ _POLL_SECONDS = 0.2
 
 
 class NoPrompter:
-    """A `Prompter` for library use, which leaves the terminal and the signals to the calling program."""
+    """A `Prompter` for library use. It leaves the terminal and the signals to the calling program."""
 
     def is_interactive(self) -> bool:
         return False

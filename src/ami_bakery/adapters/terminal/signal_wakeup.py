@@ -1,4 +1,4 @@
-"""Wakes the main thread on a signal that the kernel delivers to another thread."""
+"""Wakes the main thread on a signal. The kernel may deliver the signal to another thread."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ class Waker:
             self._asleep.release()
 
     def _wake(self) -> None:
-        """Reads the signal numbers that Python writes immediately, in the thread that received the signal."""
+        """Reads the signal numbers, and wakes the main thread.
+
+        Python writes the numbers immediately, in the thread that received the signal.
+        """
         while numbers := os.read(self._signals, 64):
             if set(numbers) == {_WAKING}:
                 continue
