@@ -289,7 +289,7 @@ class Bakery:
         wait: bool = True,
         wait_timeout: timedelta | None = None,
     ) -> tuple[BakedImage, ...]:
-        """Tests the AMIs of these images that have not passed the current test. Builds nothing.
+        """Tests these images' AMIs that have not passed the current test. Builds nothing.
 
         force  also test AMIs that passed it
 
@@ -349,7 +349,7 @@ class Bakery:
         wait: bool = True,
         wait_timeout: timedelta | None = None,
     ) -> tuple[ChannelUpdate, ...]:
-        """Puts an AMI of each image into the channel `to`, in every region. Accepts globs; the default is all images.
+        """Puts an AMI of each image into channel `to` in every region. Accepts globs; the default is all images.
 
         source   promote the AMI of this channel; the default is the AMI of the current definition
         ami      promote this AMI of the only image, and its copies in the other regions
@@ -381,7 +381,9 @@ class Bakery:
         wait: bool = True,
         wait_timeout: timedelta | None = None,
     ) -> ChannelUpdate:
-        """Puts the previous AMI that exists and is not revoked back into the channel, in every region.
+        """Puts the previous AMI back into the channel, in every region.
+
+        Skips AMIs that do not exist any more or are revoked.
 
         to  an AMI that was in the channel, or the number of a version in the image's first region
 

@@ -1,4 +1,4 @@
-"""Errors that a user can act on, one class for each kind of action."""
+"""Errors that a user can act on. Each kind of action has one class."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class TemplateError(BakeryError):
 
 
 class TooLargeError(TemplateError):
-    """A template, or a file that it reads, needs too much time or memory: make it smaller."""
+    """Reading a template, or its files, needs too much time or memory: make them smaller."""
 
 
 class TemplateSyntaxError(TemplateError):
@@ -119,7 +119,7 @@ class DeniedError(AwsError):
 
 
 class UnansweredError(AwsError):
-    """A call, or one of its tries, got no response and may have succeeded: run again later."""
+    """A call, or one of its tries, got no response: run again later. The call may have succeeded."""
 
 
 class NotFoundError(AwsError):
@@ -151,7 +151,7 @@ class SkippedError(BakeryError):
 
 
 class BusyError(BakeryError):
-    """Another job is building the image, and waiting is disabled or timed out: retry later."""
+    """Another job builds the image, and waiting is disabled or timed out: retry later."""
 
     exit_status = 75  # EX_TEMPFAIL of sysexits.h
 

@@ -34,7 +34,10 @@ class StampReader(Protocol):
         """Returns the status of `path`, without following links; None if it does not exist."""
 
     def visited_paths(self, path: str) -> Iterator[str]:
-        """Yields the absolute paths of all folders and links on the way to the target of `path`, and of the target."""
+        """Yields all paths on the way to the target of `path`.
+
+        They are the absolute paths of the folders and links on the way, and of the target.
+        """
 
 
 class RevisionTree(SourceTree, Protocol):
@@ -98,9 +101,10 @@ class Ec2(Protocol):
         """Returns the account of the credentials. The answer is cached."""
 
     def account_of(self, region: str, login: Login, packer: str) -> BuilderAccount:
-        """Returns the account of a builder with its own credentials, for this version of Packer.
+        """Returns the account of a builder with its own credentials.
 
-        It does not run the `credential_process` of a profile. It raises no error.
+        The result is for this version of Packer. The method does not run the `credential_process` of a profile. It
+        raises no error.
         """
 
     def find_by_digest(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
@@ -110,7 +114,7 @@ class Ec2(Protocol):
         """Returns AMIs in any state whose tag `ami-bakery:image` is one of `images`."""
 
     def find_tagged(self, region: str, images: Sequence[str], tag: str) -> tuple[Ami, ...]:
-        """Returns this account's AMIs of these images, in any state, that have the tag `tag`."""
+        """Returns this account's AMIs of these images that have the tag `tag`. They may be in any state."""
 
     def find_test_failed(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
         """Returns AMIs whose tag `ami-bakery:test-failed` is one of `digests`."""
@@ -148,7 +152,7 @@ class Ec2(Protocol):
         """Returns this account's AMIs, in any state, with one of these names. Names are unique in an account."""
 
     def find_created_from(self, region: str, instances: Sequence[str]) -> tuple[Ami, ...]:
-        """Returns this account's AMIs that were created from these instances, even terminated ones."""
+        """Returns this account's AMIs created from these instances, even from terminated ones."""
 
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str]) -> None: ...
 
@@ -159,7 +163,7 @@ class Ec2(Protocol):
         """Deletes those of these tags whose value is empty. Does nothing if the credentials may not delete tags."""
 
     def permissions(self, region: str, resource: str) -> frozenset[str]:
-        """Returns the accounts and ARNs that may use an AMI or a snapshot, and `all` if it is public."""
+        """Returns the accounts and ARNs that may use an AMI or snapshot. Adds `all` if it is public."""
 
     def grant(self, region: str, resource: str, targets: Sequence[str]) -> None:
         """Shares an AMI or a snapshot with these targets."""
@@ -186,7 +190,7 @@ class TemporaryResources(Protocol):
         """Returns instances that are not terminated: by id, by key pair name, or by AMI."""
 
     def source_amis(self, region: str, instances: Sequence[str]) -> Mapping[str, str]:
-        """Returns the AMI that each of these instances was started from, also of terminated ones that EC2 shows."""
+        """Returns the AMI that each of these instances was started from. Includes terminated ones that EC2 shows."""
 
     def security_groups(
         self, region: str, *, ids: Sequence[str] = (), names: Sequence[str] = ()
@@ -211,7 +215,7 @@ class Locks(Protocol):
         """Returns a description of this machine and process: ``build-7 (pid 42)``."""
 
     def now(self, region: str) -> datetime:
-        """Returns EC2's time, which is the same for all runners, without a request."""
+        """Returns EC2's time without a request. The time is the same for all runners."""
 
     def acquire(self, region: str, name: str, tags: Mapping[str, str]) -> str | None:
         """Creates a lock with these tags and returns its id; None if a lock of this name exists."""
@@ -325,11 +329,11 @@ class Packer(Protocol):
     def forget_plugins(self) -> None: ...
 
     def build(self, request: BuildRequest, reporter: Reporter, made: Callable[[CreatedResource], None]) -> Built:
-        """Runs `packer build` and returns the AMIs that Packer reports, in its order.
+        """Runs `packer build` and returns the AMIs that Packer reports.
 
-        Raises `PackerError` on failure: with the end of the log, the path of the full log, and AMIs that were created
-        anyway. `made` is called for each created resource as soon as Packer reports it, in a thread that blocks
-        Packer, so it must return quickly.
+        The AMIs are in Packer's order. Raises `PackerError` on failure: with the end of the log, the path of the full
+        log, and AMIs that were created anyway. `made` is called for each created resource as soon as Packer reports
+        it, in a thread that blocks Packer, so it must return quickly.
         """
 
     def check_tracing(self) -> None:
@@ -348,9 +352,9 @@ class Packer(Protocol):
         """Returns the resources that running builds have created so far, by image."""
 
     def why_not_validated(self, request: BuildRequest, facts: TemplateFacts) -> str:
-        """Returns why `validate` would run a program of the definition, as a clause.
+        """Returns why `validate` would run a program of the definition.
 
-        Empty if it would not, or if that is allowed.
+        The reason is a clause. It is empty if `validate` would not, or if that is allowed.
         """
 
     def validate(self, request: BuildRequest, *, syntax_only: bool = False) -> tuple[ValidationIssue, ...]:
@@ -374,7 +378,10 @@ class Git(Protocol):
         """Returns the commit of a revision in the repository of `folder`. Raises `UsageError` if it is unknown."""
 
     def refusal(self, folder: str) -> str:
-        """Returns, on one line, why git refuses to read the repository, and what to run; empty if it does not."""
+        """Returns why git refuses to read the repository, and what to run.
+
+        The text is one line. It is empty if git does not refuse.
+        """
 
     def missing_submodules(self, folder: str) -> tuple[str, ...]:
         """Returns the absolute paths of submodules that are not checked out."""

@@ -64,7 +64,7 @@ def template_config(path: str) -> Config:
 
 
 def folder_to_search(folder: str) -> tuple[str, SourceTree, TemplateReader]:
-    """Returns the absolute path of a folder without links, its files, and a reader for its templates."""
+    """Returns a folder's path, its files, and a reader for its templates. The path is absolute and without links."""
     _current_folder()
     root = os.path.realpath(folder)
     if not os.path.isdir(root):
@@ -95,7 +95,9 @@ _ABSENT = "Propose one with `ami-bakery init`, pass its path with -C, or set PAC
 
 
 def find_bakery_toml(named: str | None, todo: str) -> Config:
-    """Reads the `named` file, or the `bakery.toml` in this folder or the nearest folder above it.
+    """Reads the `named` file, or the nearest `bakery.toml`.
+
+    The nearest one is in this folder or in the nearest folder above it.
 
     todo  the advice of the error if there is none
     """
@@ -244,7 +246,7 @@ def _parse_config(data: bytes, like: Config) -> Config:
 
 
 def _later(make: Callable[[], Adapter]) -> Adapter:
-    """Returns an adapter that is created, and its module imported, on first use."""
+    """Returns an adapter that is created on first use. Its module is imported then, too."""
     return cast("Adapter", _Later(make))
 
 

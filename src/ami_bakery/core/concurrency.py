@@ -13,10 +13,10 @@ Answer = TypeVar("Answer")
 
 
 def run_all(questions: Sequence[Callable[[], Answer]], *, at_once: int = _AT_ONCE) -> list[Answer]:
-    """Runs all calls, at most `at_once` concurrently, and returns their results in order.
+    """Runs all calls, at most `at_once` concurrently.
 
-    After a failure no further call starts, and the first failure in order is raised. An interruption is raised
-    immediately: the running calls are read-only, and end with the program.
+    Returns their results in order. After a failure no further call starts, and the first failure in order is raised.
+    An interruption is raised immediately: the running calls are read-only, and end with the program.
     """
     if len(questions) < 2 or at_once < 2:
         return [question() for question in questions]

@@ -21,7 +21,7 @@ def build_request(resolver: Resolver, planned: Planned, facts: TemplateFacts) ->
 
 
 def request_for_test(resolver: Resolver, definition: ImageDefinition, ami: str, region: str) -> BuildRequest:
-    """Creates the request for `packer build` of an image's test, which starts from `ami`."""
+    """Creates the request for `packer build` of an image's test. The test starts from `ami`."""
     test = definition.test
     assert test is not None, "the image has no test"
     of_test = replace(definition, image=test.image, base=(("", ami),))

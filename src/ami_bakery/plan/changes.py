@@ -1,4 +1,4 @@
-"""Finds the changes since an AMI was built, or since a git revision."""
+"""Finds the changes since an AMI's build or a git revision."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def changes_of_test(resolver: Resolver, definition: ImageDefinition, ami: Ami) -
 
 
 def _past_test(resolver: Resolver, definition: ImageDefinition, now: TestDefinition, revision: str) -> Manifest | None:
-    """Reads an image's test at a revision, with the current environment and tools."""
+    """Reads an image's test at a revision. Uses the current environment and tools."""
     name = definition.image.name
     try:
         with resolver.ports.git.tree(resolver.config.root, revision) as tree:
@@ -213,7 +213,7 @@ def _without_folders(manifest: Manifest) -> Manifest:
 
 
 def changed_since(resolver: Resolver, names: Iterable[str], revision: str) -> tuple[str, ...]:
-    """Returns the images whose definition, or whose test, changed since a git revision.
+    """Returns the images whose definition or test changed since a git revision.
 
     Needs no AWS: source AMIs are compared as written. Environment, tools and files that are not in git are the current
     ones on both sides. An image counts as changed if it did not exist, or if a definition cannot be read.

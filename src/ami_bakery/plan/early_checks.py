@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def fail_early(
     resolver: Resolver, names: Sequence[str], plans: Sequence[Planned], failures: Mapping[str, BakeryError]
 ) -> dict[str, BakeryError]:
-    """Returns the errors of images that are certain to fail, by name, without `failures`.
+    """Returns the errors of images that are certain to fail, by name.
+
+    The errors in `failures` are not among them.
 
     Runs `packer validate` for images that wait for their parent, and for the tests of images that are to be built. A
     parent also fails if all its children in this run are certain to fail: its build would cost time and money, and

@@ -241,7 +241,7 @@ def _decide(
 
 
 def _regions_of(resolver: Resolver, definition: ImageDefinition) -> tuple[str, ...]:
-    """Returns the configured regions, and those to which the template itself copies the AMI."""
+    """Returns the configured regions, and those to which the template copies AMIs."""
     return tuple(dict.fromkeys((*resolver.regions_of(definition.image), *definition.regions_of_template)))
 
 
@@ -267,7 +267,7 @@ def _fetch_bases(resolver: Resolver, plans: Iterable[Planned], seen: _Amis) -> _
 def _check_plans(
     resolver: Resolver, plans: Sequence[Planned], bases: _Amis, failures: dict[str, BakeryError] | None
 ) -> Iterator[Planned]:
-    """Yields the plans that can be carried out, with their source AMIs verified. `failures`: see `make_plans`."""
+    """Yields the plans that can be carried out, with verified source AMIs. `failures`: see `make_plans`."""
     for planned in plans:
         with collect_failures(failures, planned.plan.image):
             # First the account, because another account has other AMIs.
@@ -280,7 +280,7 @@ def _check_plans(
 
 
 def _verify_bases(resolver: Resolver, planned: Planned, bases: _Amis) -> Planned:
-    """Changes a plan from reuse to build if the source AMI is missing or deprecated."""
+    """Plans a build if the source AMI is missing or deprecated. Changes only a plan to reuse."""
     ids = _base_ids(planned)
     existing = {base: ami for base in ids if (ami := bases.get((planned.plan.regions[0], base))) is not None}
     return replace(planned, plan=verify_bases(planned.plan, ids, existing, now=resolver.ports.clock.now()))
@@ -291,7 +291,7 @@ def _base_ids(planned: Planned) -> list[str]:
 
 
 def _check_account(resolver: Resolver, planned: Planned) -> None:
-    """Raises if the template builds in another account, where the AMI would not be found."""
+    """Raises if the template builds in another account. The AMI would not be found there."""
     facts = planned.definition.facts
     if facts is not None and planned.plan.action in (Action.BAKE, Action.PENDING):
         check_account(resolver, planned.plan.image, facts, planned.plan.regions[0])
@@ -306,7 +306,7 @@ def _check_tags(planned: Planned) -> None:
 
 
 def check_build_can_succeed(resolver: Resolver, planned: Planned) -> None:
-    """Raises if Packer would succeed, but would produce no AMI or a wrong one.
+    """Raises if Packer would succeed with no AMI or a wrong one.
 
     The drop-in mode does not check this, as the original did not.
     """
@@ -390,7 +390,7 @@ def _look_up(resolver: Resolver, definitions: Sequence[ImageDefinition]) -> dict
 
 
 def _may_be_kept(definition: ImageDefinition, found: Mapping[str, Sequence[Ami]]) -> bool:
-    """Whether an AMI that failed its test may exist in place of a finished one."""
+    """Whether an AMI that failed its test may exist. It exists only in place of a finished one."""
     digest = definition.digest
     if definition.test is None or digest is None:
         return False
@@ -410,9 +410,10 @@ def _look_up_failed(resolver: Resolver, definitions: Sequence[ImageDefinition]) 
 
 
 def _explained(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ...]:
-    """Adds the changes since the image's newest AMI to plans without a matching AMI. Two calls for each region.
+    """Adds the changes to plans without a matching AMI.
 
-    Adds the changes of the test to plans to test again.
+    The changes are those since the image's newest AMI. Two calls for each region. Also adds the changes of the test to
+    plans to test again.
     """
     names: dict[tuple[str, tuple[str, ...]], set[str]] = {}
     digests: dict[str, set[str]] = {}
@@ -444,7 +445,7 @@ def _with_test_changes(resolver: Resolver, planned: Planned) -> Planned:
 
 
 def _snapshots(resolver: Resolver, digests: Mapping[str, Iterable[str]]) -> Mapping[tuple[str, str], tuple[str, ...]]:
-    """Returns the ids of snapshots that are tagged with these digests, by region and digest."""
+    """Returns ids of snapshots tagged with these digests, by region and digest."""
     with_digests = resolver.ports.ec2.find_snapshots_by_digest
     regions = sorted(digests)
     answers = run_all([partial(with_digests, region, sorted(digests[region])) for region in regions])

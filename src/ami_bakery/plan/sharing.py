@@ -1,4 +1,4 @@
-"""Reads the permissions of shared AMIs, and adds the steps that update them to plans."""
+"""Reads the permissions of shared AMIs. Adds the steps that update them to plans."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ def add_steps(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ..
 
 
 def stale_shares(resolver: Resolver, plans: Sequence[Planned]) -> Mapping[str, tuple[Ami, ...]]:
-    """Returns, by image, the AMIs whose shares must be revoked, without the image's current AMIs.
+    """Returns, by image, the AMIs whose shares must be revoked.
 
-    They are older AMIs, and AMIs in regions that are not configured any more. AMIs in such regions are only looked up
-    for images that have a share to revoke in their configured regions. They are first in the result, so that the next
-    run finds them again if this one is interrupted.
+    They are older AMIs, not the image's current ones, and AMIs in regions that are not configured any more. AMIs in
+    such regions are only looked up for images that have a share to revoke in their configured regions. They are first
+    in the result, so that the next run finds them again if this one is interrupted.
     """
     desired = {
         planned.plan.image: DesiredState.of(planned.definition.image)
@@ -128,7 +128,7 @@ def _calls(resolver: Resolver, regions: Mapping[str, Iterable[str]]) -> dict[str
 
 
 def _shared_amis_elsewhere(resolver: Resolver, regions: Mapping[str, Sequence[str]]) -> list[Ami]:
-    """Returns the shared AMIs of these images in regions that are not configured for them.
+    """Returns these images' shared AMIs in regions not configured for the images.
 
     Skips a region in which access is denied, with a warning, because nothing could be changed there either.
     """

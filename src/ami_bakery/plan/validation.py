@@ -1,4 +1,4 @@
-"""Validates templates with `packer validate`, even if the parent image is not built yet."""
+"""Validates templates with `packer validate`, even before the parent image is built."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _VARIABLE = re.compile(r'(?:Unset variable|required variable not set:|Undefined 
 
 
 def placeholder_plan(resolver: Resolver, image: ImageConfig) -> Planned:
-    """Returns a plan for validation only, for an image that could not be planned."""
+    """Returns a plan only for validation. The image could not be planned."""
     plan = ImagePlan(
         image=image.name,
         action=Action.PENDING,
@@ -156,9 +156,10 @@ def location_of_issue(
 
 
 def _only_line_with(resolver: Resolver, facts: TemplateFacts, message: str) -> SourceLocation | None:
-    """Returns the only line of a JSON template with a word from Packer's message; None if there are several.
+    """Returns the only template line with a word from Packer's message.
 
-    Packer reports no lines for JSON templates. Ignores the names of builders, which are less specific.
+    Returns None if there are several. Only for JSON templates, for which Packer reports no lines. Ignores the names of
+    builders, which are less specific.
     """
     known = {word for builder in facts.builders for word in (builder.name, builder.type)}
     words = [word for word in _QUOTED.findall(message) if word not in known]
@@ -177,10 +178,10 @@ def _relative_to_root(resolver: Resolver, text: str) -> str:
 
 
 def validate_early(resolver: Resolver, plans: Sequence[Planned]) -> Iterator[tuple[str, BakeryError]]:
-    """Validates images that wait for their parent, and the tests of images that are to be built.
+    """Validates images that wait for their parent.
 
-    Yields the error of each image whose template, or whose test, Packer refuses. The other templates are validated by
-    Packer when it builds them, before it creates anything.
+    Also validates the tests of images that are to be built. Yields the error of each image whose template, or whose
+    test, Packer refuses. The other templates are validated by Packer when it builds them, before it creates anything.
     """
     names: list[str] = []
     validations: list[Callable[[], BakeryError | None]] = []

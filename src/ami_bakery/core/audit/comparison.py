@@ -203,7 +203,7 @@ def _is_of_git(path: str, access: Access) -> bool:
 
 
 def _is_other_host(contact: Contact) -> bool:
-    """Whether a host is neither this machine nor a server of AWS or DNS."""
+    """Whether a host is another machine, except servers of AWS or DNS."""
     if contact.port == _DNS_PORT or contact.process.rpartition("/")[2] in _AWS_TOOLS or contact.host in _METADATA:
         return False
     try:

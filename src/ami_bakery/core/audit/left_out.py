@@ -165,7 +165,7 @@ class Exclusions:
 
 
 def _checkouts(places: Iterable[str], repositories: Sequence[str]) -> Iterator[str]:
-    """Yields the folders directly in `places` that have a repository in them, or are one."""
+    """Yields the folders directly in `places` that are or contain a repository."""
     for place in places:
         for repository in repositories:
             if repository.startswith(f"{place}/"):

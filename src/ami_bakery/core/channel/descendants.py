@@ -29,7 +29,7 @@ def reason_problem(reason: str) -> str:
 
 
 def with_copies(seeds: Iterable[Ami], amis: Iterable[Ami]) -> tuple[Ami, ...]:
-    """Returns the seeds and all copies of their builds, by region and id."""
+    """Returns the seeds and all their builds' copies, by region and id."""
     return _closure(seeds, amis, descendants=False)
 
 

@@ -27,7 +27,7 @@ class ChannelSettings(Frozen):
     names: tuple[str, ...] = ()
 
     def parameter(self, image: str, channel: str) -> str:
-        """Returns the name of the parameter, which is the same in each region."""
+        """Returns the parameter's name, which is the same in each region."""
         return f"{self.prefix}/{image}/{channel}"
 
     def channel_of(self, image: str, parameter: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Recognizes secrets, Git LFS pointers and broken shebangs in a file's first bytes."""
+"""Recognizes secrets, Git LFS pointers and broken shebangs in files' first bytes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,10 @@ def secret_in(path: str, content: bytes) -> str:
 
 
 def _is_public(content: bytes) -> bool:
-    """Whether the content is only certificates and public keys, including binary OpenPGP (RFC 9580, packet type 6)."""
+    """Whether the content is only certificates and public keys.
+
+    Public keys include binary OpenPGP (RFC 9580, packet type 6).
+    """
     armored = b"-----BEGIN " in content and b"PRIVATE KEY" not in content
     return armored or content[:1] in (b"\x98", b"\x99", b"\xc6")
 
@@ -66,12 +69,12 @@ def _assigns_secret(content: bytes) -> bool:
 
 
 def is_lfs_pointer(content: bytes) -> bool:
-    """Whether git checked out a pointer instead of the file from Git LFS."""
+    """Whether git checked out a Git LFS pointer instead of the file."""
     return content.startswith(LFS_POINTER) and len(content) < _LFS_BYTES
 
 
 def has_windows_shebang(content: bytes) -> bool:
-    """Whether the interpreter's name ends in a carriage return, so that Linux cannot find it."""
+    """Whether the interpreter's name ends in a carriage return. Linux cannot find such an interpreter."""
     first = content[:256].partition(b"\n")[0]
     return first.startswith(b"#!") and first.endswith(b"\r")
 

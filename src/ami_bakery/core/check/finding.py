@@ -59,7 +59,7 @@ class Finding(Frozen):
 
 
 def group_findings(found: Mapping[str, Sequence[Finding]]) -> tuple[tuple[tuple[str, ...], Finding], ...]:
-    """Merges equal findings of several images, such as those of a shared file. In the order of the images.
+    """Merges equal findings of several images, for example of a shared file. In the order of the images.
 
     `not-fully-checked` is merged even if its locations differ.
     """
@@ -134,7 +134,7 @@ def is_constant(name: str) -> bool:
 
 
 def name_finding(builder: Builder, existing: Iterable[str], *, by_digest: bool) -> Finding | None:
-    """Finds a conflict of the AMI's name with existing AMIs, or with those of later builds.
+    """Finds a conflict of the AMI's name with existing or later AMIs.
 
     Packer does not start if an AMI of this name exists. A constant name fails from the second build on.
 
@@ -191,7 +191,7 @@ def _producing(builders: Iterable[Builder]) -> list[Builder]:
 
 
 def built_elsewhere(facts: TemplateFacts, region: str) -> Finding | None:
-    """A finding if every AMI is certainly built in another region, and the template does not copy it to this one."""
+    """A finding if every AMI is certainly built in another region. None if the template may copy it to this one."""
     producing = _producing(facts.builders)
     elsewhere = all(builder.region not in (None, region) and not builder.ami_regions for builder in producing)
     return next(region_findings(producing, region), None) if producing and elsewhere else None
@@ -207,7 +207,7 @@ def sure_failure(facts: TemplateFacts, region: str) -> Finding | None:
 
 
 def _no_ami(facts: TemplateFacts) -> Finding | None:
-    """A finding if no builder produces an AMI, or if there is no builder, which Packer 1.6.6 accepts."""
+    """A finding if there is no builder, or none produces an AMI. Packer 1.6.6 accepts a template without builders."""
     if facts.builds_nothing and facts.files:
         return Finding.error(
             "no-ami",
@@ -230,7 +230,7 @@ def _no_ami(facts: TemplateFacts) -> Finding | None:
 
 
 def region_findings(builders: Sequence[Builder], region: str) -> Iterator[Finding]:
-    """Finds builders whose AMI is in another region, and templates that produce several AMIs."""
+    """Finds builders with AMIs in another region, and templates with several AMIs."""
     producing = _producing(builders)
     for builder in producing:
         if builder.region is not None and builder.region != region:
@@ -276,7 +276,7 @@ def key_finding(image: ImageConfig, regions: Sequence[str], file: str) -> Findin
 
 
 def aging_findings(builders: Iterable[Builder]) -> Iterator[Finding]:
-    """Finds names that do not change between builds of one digest, which `max_age` requests."""
+    """Finds names that do not change between builds of one digest. `max_age` requests such builds."""
     for builder in builders:
         if builder.ami_name and is_constant(builder.ami_name):
             yield Finding.warning(
@@ -325,7 +325,7 @@ def link_findings(entries: Iterable[Entry], named_by: Mapping[str, tuple[SourceL
 
 
 def leads_out(path: str, target: str) -> bool:
-    """Whether a link at `path`, relative to the root, leads out of the root."""
+    """Whether a link at `path` leads out of the root. `path` is relative to the root."""
     if target.startswith("/"):
         return True
     depth = path.count("/")

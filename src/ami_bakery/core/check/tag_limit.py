@@ -29,7 +29,7 @@ _ALWAYS = (DIGEST_TAG, IMAGE_TAG, FORMAT_TAG, FROM_TAG, COMPONENTS_TAG, ORIGIN_T
 
 
 def tag_findings(image: ImageConfig, builders: Iterable[Builder]) -> Iterator[Finding]:
-    """Yields an error for each builder whose AMI would have too many tags. EC2 would refuse them after the build."""
+    """Yields an error per builder whose AMI would have too many tags. EC2 would refuse them after the build."""
     for builder in builders:
         own = set(_ALWAYS) if image.scheme is Scheme.SHA256 else {DIGEST_TAG}
         own |= {SHARED_TAG} if image.share_with else set()

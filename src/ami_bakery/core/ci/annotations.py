@@ -131,7 +131,7 @@ def _azure_line(note: Note, file: str) -> str:
 
 
 def azure_summary_line(path: str) -> str:
-    """The log line that shows a Markdown file on the page of the run."""
+    """The log line that shows a Markdown file on the run's page."""
     return f"##vso[task.uploadsummary]{_azure_data(path)}"
 
 

@@ -1,4 +1,4 @@
-"""Limits the variables of a `*.env` file to what GitLab's dotenv report allows.
+"""Limits a `*.env` file's variables to what GitLab's dotenv report allows.
 
 Source: https://docs.gitlab.com/ci/yaml/artifacts_reports/#artifactsreportsdotenv. GitLab fails the job if the report is
 too large.

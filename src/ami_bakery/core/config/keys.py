@@ -1,4 +1,4 @@
-"""The keys of an image in `bakery.toml`, and how each value is parsed."""
+"""An image's keys in `bakery.toml`, and how each value is parsed."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _ignore_pattern(value: Any) -> str:
 
 
 def is_account(target: str) -> bool:
-    """Whether an entry of `share_with` is an account, not an organization or OU."""
+    """Whether a `share_with` entry is an account, not an organization or OU."""
     return bool(_ACCOUNT.fullmatch(target))
 
 

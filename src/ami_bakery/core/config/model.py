@@ -131,7 +131,7 @@ class ImageConfig(Frozen):
 
     @property
     def in_bakery_toml(self) -> bool:
-        """Whether a bakery.toml defines it, not only the option --template or drop-in mode."""
+        """Whether a bakery.toml defines it. Otherwise only the option --template or drop-in mode does."""
         return bool(self.lines)
 
     @property

@@ -1,4 +1,4 @@
-"""Converts a parsed document to a `Config`, and reports all problems at once."""
+"""Converts a parsed document to a `Config`. Reports all problems at once."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class _Reader:
         return {(): self.document.line(path), **inside.get(("defaults",), {}), **inside.get(path, {})}
 
     def _check_default_keys(self, images: Iterable[ImageConfig], defaults: Mapping[str, Any]) -> None:
-        """Reports KMS keys in the defaults for a region that no image has.
+        """Reports the defaults' KMS keys for a region that no image has.
 
         The defaults may have keys for more regions than a single image has.
         """
@@ -191,7 +191,7 @@ class _Reader:
 
 
 def _dotted_name(name: str, table: Any) -> str | None:
-    """The name of an image whose dots were not quoted, so that TOML reads them as nested tables; otherwise None."""
+    """The name of an image with unquoted dots, otherwise None. TOML reads such a name as nested tables."""
     while isinstance(table, dict) and "template" not in table and len(table) == 1:
         ((part, table),) = table.items()
         name = f"{name}.{part}"

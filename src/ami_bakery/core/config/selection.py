@@ -1,4 +1,4 @@
-"""Selects images by name, glob or tag, and adds their children or parents."""
+"""Selects images by name, glob or tag. Adds their children or parents."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ _SHOWN = 10
 
 
 def named(config: Config, patterns: Sequence[str]) -> tuple[str, ...]:
-    """Returns the enabled images that match these names and globs, in the order of the file.
+    """Returns the enabled images that match these names and globs.
 
-    No patterns: all images. Raises `UsageError` for the name of a disabled image and for a pattern without a match.
+    They are in the order of the file. No patterns: all images. Raises `UsageError` for the name of a disabled image and
+    for a pattern without a match.
     """
     names = [image.name for image in config.images if image.enabled]
     if not names:
@@ -60,7 +61,7 @@ def has_tags(image: ImageConfig, wanted: Sequence[str]) -> bool:
 
 
 def with_downstream(config: Config, names: Collection[str]) -> tuple[str, ...]:
-    """Returns these images and all images that depend on them, in the order of the file."""
+    """Returns these images and all images that depend on them. They are in the order of the file."""
     chosen = set(names)
     grown = True
     while grown:

@@ -1,4 +1,4 @@
-"""Compares two definitions of an image, by the digests of their parts or by their manifests."""
+"""Compares two definitions of an image. Uses the digests of their parts, or their manifests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Change(Frozen):
 
 
 def compare_components(old: Mapping[ManifestPart, str], new: Mapping[ManifestPart, str]) -> tuple[ManifestPart, ...]:
-    """Returns the parts that differ between an AMI's components tag and a manifest.
+    """Returns parts that differ between an AMI's components tag and a manifest.
 
     A part that only one side has counts as changed.
     """

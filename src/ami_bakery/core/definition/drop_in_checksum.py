@@ -1,4 +1,4 @@
-"""Computes the original bakery's checksum, byte for byte, so that its AMIs are found."""
+"""Computes the original bakery's checksum, byte for byte. Drop-in mode finds the original's AMIs by the checksum."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Entry(NamedTuple):
 
     @property
     def sort_key(self) -> tuple[bytes, ...]:
-        """Path components as bytes, so that the entries of a folder are adjacent."""
+        """Path components as bytes, so that a folder's entries are adjacent."""
         return tuple(part.encode("utf-8", "surrogateescape") for part in self.path.split("/"))
 
     def encoded(self) -> bytes:
@@ -63,7 +63,7 @@ class Entry(NamedTuple):
 
 
 class ManifestPart(StrEnum):
-    """The parts of a manifest, which are compared one by one to show which of them changed."""
+    """The parts of a manifest. They are compared one by one to show which of them changed."""
 
     FILES = "files"
     VARIABLES = "variables"

@@ -1,7 +1,8 @@
-"""Compares the file status of inputs before and after a build, to find replaced inputs.
+"""Finds inputs that were replaced during a build.
 
-Equal content at both times does not prove that Packer read that content: `git checkout other`, upload, `git checkout -`
-restores every byte. It cannot restore the change time (ctime), which only the kernel can set.
+Compares their file status before and after the build. Equal content at both times does not prove that Packer read that
+content: `git checkout other`, upload, `git checkout -` restores every byte. It cannot restore the change time (ctime),
+which only the kernel can set.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Replaced(NamedTuple):
 
 
 def replaced(before: Stamps, after: Stamps) -> Iterator[Replaced]:
-    """Yields inputs that were replaced, touched, or added and removed between the two.
+    """Yields inputs that were replaced, touched, or added and removed in between.
 
     A path that only one of them has is ignored: it changes the digest.
     """

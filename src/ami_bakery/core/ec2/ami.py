@@ -160,7 +160,7 @@ def regions_tag(regions: Iterable[str]) -> dict[str, str]:
 
 
 def snapshot_tags(tags: Mapping[str, str], configured: Iterable[str]) -> dict[str, str]:
-    """Returns the tags for an AMI's snapshots, which identify the AMI after it is deregistered.
+    """Returns the tags for an AMI's snapshots. They identify the AMI after it is deregistered.
 
     configured  the names of the image's configured tags
     """

@@ -34,7 +34,7 @@ def copied_from(ami: Ami, home: str) -> AmiKey | None:
 
 
 def baked_from(ami: Ami, home: str) -> AmiKey | None:
-    """Returns the source AMI of this AMI, or of its original if it is a copy."""
+    """Returns this AMI's source AMI. For a copy, returns the source AMI of its original."""
     copied = copied_from(ami, home)
     bases = ami.tags.get(FROM_TAG, "").split()
     if bases:

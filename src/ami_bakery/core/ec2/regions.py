@@ -1,4 +1,4 @@
-"""The names of AWS's regions, to find misspelt ones without a network call.
+"""AWS's region names, to find misspelt ones without a network call.
 
 Source: botocore's endpoints of EC2, all partitions. A test compares the two. A region that is not in this list is
 looked up in the installed botocore.
@@ -31,5 +31,5 @@ def unknown_region(region: str, known: Iterable[str]) -> str:
 
 
 def has_own_endpoint(environment: Mapping[str, str]) -> bool:
-    """Whether the user configured an endpoint for EC2, whose regions may have any name."""
+    """Whether the user configured an endpoint for EC2. Its regions may have any name."""
     return any(environment.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2"))

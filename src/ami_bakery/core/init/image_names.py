@@ -74,7 +74,7 @@ def _without_repeated_stems(
 def _with_generic_folders(
     parts: Sequence[tuple[str, ...]], sources: Sequence[tuple[str, str]], root: str
 ) -> list[tuple[str, ...]]:
-    """Uses all folders if the specific ones do not make the name unique."""
+    """Uses all folders if the specific ones do not make names unique."""
     counts = Counter(tuple(map(str.lower, part)) for part in parts)
     result = []
     for part, (path, _) in zip(parts, sources, strict=True):
@@ -94,7 +94,7 @@ def _allowed(text: str) -> str:
 
 
 def _numbered(names: Sequence[str]) -> tuple[str, ...]:
-    """Adds a number to repeated names, also if they differ only in case."""
+    """Adds a number to repeated names, even if only their case differs."""
     used: set[str] = set()
     result = []
     for name in names:

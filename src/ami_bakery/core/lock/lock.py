@@ -49,7 +49,7 @@ _AMI = re.compile(r"(?P<region>[a-z0-9-]+):(?P<id>ami-[0-9a-f]+)")
 
 
 def lock_name(digest: str) -> str:
-    """Returns the key pair's name, which is unique in an account and region."""
+    """Returns the key pair's name, unique in an account and region."""
     return f"ami-bakery-lock-{digest}"
 
 
@@ -73,7 +73,10 @@ class Timing(Frozen):
 
     @property
     def overdue_seconds(self) -> float:
-        """How long a name must be refused without a visible lock until we suspect a foreign key pair."""
+        """Seconds until we suspect a foreign key pair.
+
+        A name must be refused for this long without a visible lock.
+        """
         return self.lifetime_seconds + self.settling_seconds
 
 
@@ -211,12 +214,12 @@ def new_lock_tags(
 
 
 def expiry(now: datetime, timing: Timing) -> str:
-    """Returns the value of `EXPIRES_TAG` for a lock that is created or renewed now."""
+    """Returns the value of `EXPIRES_TAG` for a lock created or renewed now."""
     return _format_time(now + timedelta(seconds=timing.lifetime_seconds))
 
 
 def past_expiry(now: datetime) -> str:
-    """Returns an expiry in the past, for a lock that is released but kept for its records."""
+    """Returns an expiry in the past. It is for a lock that is released but kept for its records."""
     return _format_time(now - timedelta(seconds=1))
 
 

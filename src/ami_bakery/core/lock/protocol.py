@@ -66,7 +66,7 @@ def begin(
     required: bool = True,
     waits: bool = True,
 ) -> ProtocolState:
-    """Returns the first state of a runner whose image needs a bake, a copy or a test."""
+    """Returns a runner's first state. Its image needs a bake, a copy or a test."""
     return ProtocolState(
         step=AcquireLock(InheritedAmis()),
         forced=forced,
@@ -243,7 +243,7 @@ def _after_second_lookup(state: ProtocolState, result: LookupResult) -> Protocol
 
 
 def _before_test(state: ProtocolState, ami: str) -> ProtocolState:
-    """Tests an AMI that exists, once EC2 must show what earlier holders did to it: its test may be finished."""
+    """Tests an existing AMI, once EC2 must show earlier holders' changes. A holder may have finished its test."""
     if state.step != LookUp(Purpose.BEFORE, settled=True):
         return replace(state, step=LookUp(Purpose.BEFORE, settled=True))
     return replace(state, step=tag_step(state, ami), ami=ami, ending=Ending.TESTED)

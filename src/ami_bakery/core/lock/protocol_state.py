@@ -1,4 +1,4 @@
-"""The state of a runner in the locking protocol, and its shared transitions."""
+"""A runner's state in the locking protocol, and its shared transitions."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def tag_step(state: ProtocolState, ami: str) -> ProtocolStep:
 
 
 def build_step(state: ProtocolState) -> ProtocolState:
-    """Continues with a build, after AMIs whose names conflict with it are abandoned. Ends if building is disabled."""
+    """Continues with a build, after AMIs with conflicting names are abandoned. Ends if building is disabled."""
     if not state.builds:
         return end(state, Ending.NOT_BUILT)
     return replace(state, step=AbandonInherited(state.lock, state.inherited))
@@ -111,7 +111,7 @@ def use_finished(state: ProtocolState, ami: str, ending: Ending) -> ProtocolStat
 
 
 def lose(state: ProtocolState) -> ProtocolState:
-    """Queues again after losing the lock, and keeps a verified AMI of our own as inherited."""
+    """Queues again after losing the lock. Keeps a verified AMI of our own as inherited."""
     if state.losses == _MAX_LOSSES:
         return end(replace(state, lock=None), Ending.LOST)
     assert state.lock is not None

@@ -129,8 +129,9 @@ class RunTest:
 
 @dataclass(frozen=True, slots=True)
 class MarkFailed:
-    """Tag the AMI as failed and remove its digest, in one call with the lock, all or nothing.
+    """Tag the AMI as failed and remove its digest.
 
+    One call changes the AMI and the lock, all or nothing.
     Results: DONE if the AMI is kept, `AmisAbandoned` if it is also tagged as abandoned, LOST, UNANSWERED, FAILED.
     """
 
@@ -140,7 +141,10 @@ class MarkFailed:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Write the digest on the AMI and the lock in one call, all or nothing. Results: DONE, LOST, UNANSWERED, FAILED."""
+    """Write the digest on the AMI and the lock in one call.
+
+    The call writes both or nothing. Results: DONE, LOST, UNANSWERED, FAILED.
+    """
 
     lock: str | None
     ami: str
@@ -209,7 +213,7 @@ class LockAcquired:
 
 @dataclass(frozen=True, slots=True)
 class LockSeen:
-    """A lock of this digest as EC2 shows it, which may be some seconds old.
+    """A lock of this digest as EC2 shows it. This may be some seconds old.
 
     finished  the holder has written the digest on its AMI
     """

@@ -92,7 +92,7 @@ class RunIndex(Frozen):
     images: Mapping[str, str] = field(default_factory=dict)
 
     def recorded(self, *keys: str) -> dict[str, str]:
-        """Returns the values of these tags on dead locks, with the run of each."""
+        """Returns these tags' values on dead locks, with the run of each."""
         return {lock.tags[key]: run for run, lock in self.dead.items() for key in keys if lock.tags.get(key)}
 
 
@@ -201,7 +201,7 @@ def is_started_by_packer(instance: Resource) -> bool:
 
 
 def expired_lock(lock: LockRecord) -> Orphan | None:
-    """Returns the lock as an orphan if it has expired or its expiry is impossible."""
+    """Returns the lock as an orphan if it has expired. An impossible expiry counts as expired."""
     if not lock.expired and not lock.exceeds_maximum:
         return None
     _, sure = _expiry(lock)

@@ -1,4 +1,4 @@
-"""Parses the arguments for `packer build` after `--`, so that the digest covers them."""
+"""Parses the arguments for `packer build` after `--`. So the digest can cover them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ class PackerArguments(Frozen):
 
 
 def parse_packer_arguments(arguments: Sequence[str]) -> PackerArguments:
-    """`-var x=y`, `-var=x=y` and `--var=x=y` are the same to Packer (Go's flag package), and here."""
+    """Parses arguments for `packer build`.
+
+    `-var x=y`, `-var=x=y` and `--var=x=y` are the same to Packer (Go's flag package), and here.
+    """
     values: dict[str, list[str]] = {name: [] for name in _VALUED}
     other: list[str] = []
     definition: list[str] = []

@@ -14,7 +14,10 @@ from ami_bakery.values import Frozen
 
 
 class CreatedKind(StrEnum):
-    """`KEY_PAIR`, `SECURITY_GROUP` and `AMI_NAME` are names that Packer prints before it creates the resource."""
+    """The kind of a resource that Packer creates.
+
+    `KEY_PAIR`, `SECURITY_GROUP` and `AMI_NAME` are names that Packer prints before it creates the resource.
+    """
 
     KEY_PAIR = "key-pair"
     SECURITY_GROUP = "security-group"

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 
 def listed(value: str) -> tuple[str, ...]:
-    """Splits the first line that is not empty, as Go's `encoding/csv` with `TrimLeadingSpace` and `LazyQuotes`.
+    """Splits the first line that is not empty, as Go's `encoding/csv` does.
 
-    A quoted field only ends at a quote before a comma or the end of the line, and may span lines. Packer refuses a
-    value with only empty lines; here it is returned unchanged.
+    The reader has `TrimLeadingSpace` and `LazyQuotes`. A quoted field only ends at a quote before a comma or the end
+    of the line, and may span lines. Packer refuses a value with only empty lines; here it is returned unchanged.
     """
     lines = iter(re.findall(r"[^\n]*\n|[^\n]+", value.replace("\r\n", "\n")))
     line = next((line for line in lines if line.rstrip("\n")), None)
@@ -31,7 +31,7 @@ def listed(value: str) -> tuple[str, ...]:
 
 
 def _quoted(line: str, lines: Iterator[str]) -> tuple[str, str, bool]:
-    """Returns the quoted text, the rest of the line, and whether another field follows."""
+    """Returns the quoted text, the line's rest, and whether another field follows."""
     field = ""
     while line:
         before, quote, after = line.partition('"')

@@ -67,7 +67,7 @@ class PluginFile(NamedTuple):
 
 
 class PluginChoice(Frozen):
-    """The plugins that Packer will use, and the missing ones that `packer init` must install."""
+    """The plugins that Packer will use, and the missing ones. `packer init` must install the missing ones."""
 
     used: tuple[InstalledPlugin, ...]
     missing: tuple[Plugin, ...]
@@ -126,9 +126,10 @@ _LAST_ON_GITHUB: Mapping[str, tuple[str, str]] = {
 
 
 def is_gone_from_github(plugin: Plugin) -> str:
-    """Returns the constraint for a plugin whose newest allowed version is not on GitHub; empty if it is.
+    """Returns the constraint if the newest allowed version is not on GitHub.
 
-    `packer init` before 1.14 selects the newest version that has a tag on GitHub, and does not find its files.
+    Returns an empty string if it is. `packer init` before 1.14 selects the newest version that has a tag on GitHub, and
+    does not find its files.
     """
     first, pin = _LAST_ON_GITHUB.get(_full_source(plugin.source), ("", ""))
     if not first:
@@ -185,7 +186,7 @@ def _full_source(source: str) -> str:
 
 
 def allows(constraint: str, version: str) -> bool:
-    """Whether `version` satisfies all parts of a constraint, for example `>= 1.2, < 2` or `~> 1.2.0`."""
+    """Whether `version` satisfies all parts of a constraint. Examples: `>= 1.2, < 2` and `~> 1.2.0`."""
     return all(_allows(part.strip(), version) for part in constraint.split(",") if part.strip())
 
 

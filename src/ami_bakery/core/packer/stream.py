@@ -159,7 +159,7 @@ def _read(text: str, block: OutputBlock) -> None:
 
 
 def _mixed(lines: Iterable[str]) -> Iterator[str]:
-    """Yields the lines of a text in which some lines have another format, without escapes."""
+    """Yields the lines of a mixed text, without escapes. Some of its lines have another format."""
     for line in lines:
         message = parse_message(line)
         if message is None:

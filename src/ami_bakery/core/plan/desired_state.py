@@ -1,4 +1,4 @@
-"""Computes the steps that bring the tags and permissions of AMIs to the configured state."""
+"""Computes steps that bring AMI tags and permissions to their configured state."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class DesiredState(Frozen):
 
     @property
     def ami_tags(self) -> dict[str, str]:
-        """The configured tags and the marker, which records the shares, so that they can be revoked later."""
+        """The configured tags and the marker. The marker records the shares, so that they can be revoked later."""
         return {**dict(self.tags), **({SHARED_TAG: self.marker} if self.marker else {})}
 
     @property

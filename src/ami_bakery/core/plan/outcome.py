@@ -26,7 +26,7 @@ class Result(StrEnum):
 
 
 class Copies(Frozen):
-    """AMIs by region, including those that existed before, and the failures of regions."""
+    """AMIs by region, including those that existed before, and regions' failures."""
 
     amis: Mapping[str, Ami]
     failures: tuple[BakeryError, ...] = ()

@@ -1,4 +1,4 @@
-"""Decides what a bake does for one image, and why, from the AMIs that exist."""
+"""Decides what a bake does for one image, and why. Decides from the AMIs that exist."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class ImagePlan(Frozen):
 
     @property
     def may_be_locked(self) -> bool:
-        """Whether a bake acquires the digest's lock, and uses the AMI if another runner builds it."""
+        """Whether a bake acquires the digest's lock. It then uses the AMI if another runner builds it."""
         forced = any(reason.kind == "forced" for reason in self.reasons)
         return self.action in (Action.BAKE, Action.COPY, Action.TEST) and not forced
 
@@ -281,7 +281,10 @@ def _test_reason(ami: Ami, test: str, now: datetime) -> Reason:
 
 
 def _no_ami_to_test(copy: Ami, wanted: Wanted, now: datetime) -> Reason:
-    """An AMI is tested only in the build region, where the test's template starts its instance."""
+    """Returns the reason if the build region has no AMI to test.
+
+    An AMI is tested only in the build region, where the test's template starts its instance.
+    """
     reason = _test_reason(copy, wanted.test, now)
     return replace(reason, detail=f"{reason.detail}, and there is no AMI in {wanted.regions[0]} to test")
 
@@ -291,7 +294,9 @@ def _key(key: str) -> str:
 
 
 def verify_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami], *, now: datetime) -> ImagePlan:
-    """Changes a plan from reuse, copy or test to build if a source AMI is missing or deprecated.
+    """Plans a build if a source AMI is missing or deprecated.
+
+    Changes only plans to reuse, copy or test.
 
     known  the source AMIs that still exist
 
@@ -317,7 +322,7 @@ def verify_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami]
 
 
 def being_baked(plan: ImagePlan, lock: LockRecord) -> ImagePlan:
-    """Changes a plan from build, copy or test to wait for the runner that holds the lock."""
+    """Changes a plan to wait for the runner that holds the lock. The plan was to build, copy or test."""
     reason = Reason("being-baked", lock.holder, f"another runner is building it: {lock.describe()}")
     return replace(plan, action=Action.WAIT, reasons=(reason, *plan.reasons))
 

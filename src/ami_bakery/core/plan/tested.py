@@ -34,7 +34,7 @@ def tested_state(ami: Ami, test: str) -> AmiTestState:
 
 
 def kept_ami(failed: Iterable[Ami], digest: Digest, base: Collection[str] | None, region: str) -> Ami | None:
-    """Returns the newest AMI of a digest that failed its test and is kept.
+    """Returns the digest's newest AMI that failed its test and is kept.
 
     It is verified, and has all tags of a finished AMI except the digest.
 

@@ -276,7 +276,7 @@ def _kept(reason: PruneReason, detail: str = "") -> _Verdict:
 
 
 def _retire(build: _Build, settings: PruneSettings, now: datetime) -> _Verdict:
-    """Returns the next step of a build that only other accounts may keep."""
+    """Returns a build's next step if only other accounts may keep it."""
     begun = [ami.quarantined for ami in build.amis if ami.quarantined is not None and ami.disabled]
     complete = len(begun) == len(build.amis)
     users = _users_elsewhere(build, max(begun) if complete else None)

@@ -106,7 +106,7 @@ class Stream:
         return lines
 
     def _search(self, held: _Held) -> None:
-        """Finds secrets that start in a previous line and end in this one."""
+        """Finds secrets that start in previous lines and end in this one."""
         for at in range(held.start, held.stop):
             self._state = self._secrets.step(self._state, held.line[at])
             length = self._secrets.ends[self._state]
@@ -119,7 +119,7 @@ class Stream:
                 length -= end - start
 
     def _released(self) -> list[str]:
-        """Releases all lines except the last ones that may contain the start of a secret."""
+        """Releases all lines before those that may contain a secret's start."""
         begun = self._secrets.begun(self._state)
         at = len(self._held)
         while begun >= _HELD_BACK and at > 0:
@@ -133,7 +133,7 @@ class Stream:
 
 
 class _Suspicion:
-    """Finds lines that may contain a secret or its start, by fast searches."""
+    """Finds lines that may contain a secret or its start. Uses fast searches."""
 
     def __init__(self, forms: Iterable[str]) -> None:
         known = frozenset(forms)

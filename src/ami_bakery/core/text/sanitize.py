@@ -20,9 +20,9 @@ _BREAKING = re.compile(r"[\t\n]")
 
 
 def printable(text: str) -> str:
-    """Escapes control characters and invalid UTF-8, so that a file name cannot control the terminal.
+    """Escapes control characters and invalid UTF-8.
 
-    A backslash is inserted where a CI command would start.
+    A file name then cannot control the terminal. A backslash is inserted where a CI command would start.
     """
     shown = _UNPRINTABLE.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", text)
     if not shown.isascii():
@@ -31,7 +31,7 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Like `printable`, and also escapes line breaks and tabs, so that a file name cannot fake a line of output."""
+    """Like `printable`, and also escapes line breaks and tabs. A file name then cannot fake a line of output."""
     return _BREAKING.sub(lambda match: {"\t": "\\t", "\n": "\\n"}[match[0]], printable(text))
 
 

@@ -21,7 +21,7 @@ ENCODED_MARKS = ("\\", "%", "+", "&", "''", '""', "'\"", "$${")
 
 
 def secret_forms(secrets: Iterable[str]) -> frozenset[str]:
-    """Returns all forms that are searched, without empty ones, which would match everywhere."""
+    """Returns all forms that are searched. Omits empty ones, which would match everywhere."""
     whole = {secret.strip("\r\n") for secret in secrets if secret.strip()}
     lines = {line.strip() for secret in whole for line in secret.splitlines()}
     # Line breaks between lines of the output are not searched, so they are removed here, too.
@@ -174,7 +174,10 @@ def _entity(text: str) -> Iterator[_Piece]:
 
 
 def _quote(text: str) -> Iterator[_Piece]:
-    """In quotes, a shell's `'\\''` is one quote, as is `''` in YAML and PowerShell; HCL doubles the `$` of `${`."""
+    """Yields the pieces of an escaped quote or an escaped `${`.
+
+    In quotes, a shell's `'\\''` is one quote, as is `''` in YAML and PowerShell; HCL doubles the `$` of `${`.
+    """
     yield text[0], 0, len(text) - 1 if text[-1] == "{" else len(text)
     if text[-1] == "{":
         yield "{", len(text) - 1, len(text)

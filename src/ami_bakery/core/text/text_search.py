@@ -1,4 +1,4 @@
-"""Searches for many texts at once, in linear time (Aho and Corasick, 1975)."""
+"""Searches for many texts at once, in linear time. The algorithm is that of Aho and Corasick (1975)."""
 
 from __future__ import annotations
 
