@@ -79,7 +79,7 @@ def held(locks: Failing, on_loss: Any, lifetime: int = 4, late: float = 0) -> He
 def test_renewal_that_raises_any_exception_is_repeated(locks: Failing, ec2: EC2Client, error: Exception) -> None:
     losses: list[str] = []
     locks.to_raise, locks.times = error, 1
-    lock = held(locks, losses.append, lifetime=8)
+    lock = held(locks, losses.append, lifetime=20)
     assert wait_until(lambda: locks.times == 0 and locks.renewals > 0)
     assert EXPIRES_TAG in tags_of(ec2, lock.id)
     assert not lock.lost
