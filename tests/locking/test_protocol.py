@@ -36,14 +36,10 @@ WIDTHS = {
     "two, one killed, one failure": Budget(crashes=1, late=0, pauses=0, failures=1),
     "three": Budget(runners=3, crashes=0, late=0, pauses=0),
     "three, one killed": Budget(runners=3, crashes=1, late=0, pauses=0, history=2),
-    "test: two, one killed, one paused": Budget(crashes=1, late=0, pauses=1, tests=True),
     "test: two, one request late": Budget(crashes=0, late=1, pauses=0, tests=True),
     "test: two, one killed, one failure": Budget(crashes=1, late=0, pauses=0, failures=1, tests=True),
     "untested: two, one killed, one failure": Budget(
         crashes=1, late=0, pauses=0, failures=1, tests=True, untested=True
-    ),
-    "removed: two, one failure, one request late": Budget(
-        crashes=0, late=1, pauses=0, failures=1, tests=True, removes_failed=True
     ),
 }
 if os.environ.get("AMI_BAKERY_EXPLORE") == "all":
@@ -53,6 +49,10 @@ if os.environ.get("AMI_BAKERY_EXPLORE") == "all":
         "two, two requests late": Budget(crashes=0, late=2, pauses=0),
         "three, one request late": Budget(runners=3, crashes=0, late=1, pauses=0, history=2),
         "three, one paused": Budget(runners=3, crashes=0, late=0, pauses=1, history=1),
+        "test: two, one killed, one paused": Budget(crashes=1, late=0, pauses=1, tests=True),
+        "removed: two, one failure, one request late": Budget(
+            crashes=0, late=1, pauses=0, failures=1, tests=True, removes_failed=True
+        ),
         "test: two, one paused, one failure": Budget(crashes=0, late=0, pauses=1, failures=1, tests=True),
         "test: two, one killed, one request late": Budget(crashes=1, late=1, pauses=0, tests=True),
         "untested: two, one paused, one failure": Budget(
