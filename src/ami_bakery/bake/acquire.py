@@ -21,7 +21,6 @@ from ami_bakery.core.lock.protocol_steps import (
     ReadLock,
     Release,
 )
-from ami_bakery.errors import BakeryError
 from ami_bakery.template.facts import regions_named
 from ami_bakery.values import replace
 
@@ -87,15 +86,7 @@ class LockSteps:
         """Releases our lock. Only reports a failure, which must not lose the finished AMI."""
         held, self._state.held = self._state.held, None
         assert held is not None
-        try:
-            held.release(keep=step.keep)
-        except Exception as error:
-            held.abandon()
-            why = error if isinstance(error, BakeryError) else type(error).__name__
-            self._ports.reporter.warn(
-                f"{self._state.image}: could not release the lock; other runners wait until it expires, "
-                f"for at most {self._state.timing.lifetime_seconds} s: {why}"
-            )
+        held.try_release(self._state.image, keep=step.keep)
         return ProtocolEvent.DONE
 
     def _on_loss(self, why: str) -> None:

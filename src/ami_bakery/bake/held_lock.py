@@ -103,6 +103,18 @@ class HeldLock:
         else:
             locks.delete(self._region, self.id)
 
+    def try_release(self, subject: str, *, keep: bool) -> None:
+        """Releases the lock. Only reports a failure, because the work under the lock is done and the lock expires."""
+        try:
+            self.release(keep=keep)
+        except Exception as error:
+            self.abandon()
+            why = error if isinstance(error, BakeryError) else type(error).__name__
+            self._ports.reporter.warn(
+                f"{subject}: could not release the lock; other runners wait until it expires, for at most "
+                f"{self._timing.lifetime_seconds} s: {why}"
+            )
+
     def abandon(self) -> None:
         """Stops renewing."""
         self._released.set()

@@ -11,7 +11,7 @@ from ami_bakery.bake.hidden_lock import HiddenLock, foreign_key_pair
 from ami_bakery.core.ci.job import ci_job
 from ami_bakery.core.lock.inherited import InheritedAmis
 from ami_bakery.core.lock.lock import LOCK_TAG, LockRecord, lock_name, lock_timing, new_lock_tags
-from ami_bakery.errors import AwsError, BakeryError, BusyError, UnansweredError
+from ami_bakery.errors import AwsError, BusyError, UnansweredError
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ class HeldChannel:
     def end_rollback(self) -> None:
         self._keeps = False
 
-    @property
-    def keeps_record(self) -> bool:
-        return self._keeps and not self._held.lost
+    def release(self) -> None:
+        """Releases the lock. After an unfinished roll-back, the expired lock is kept for its record."""
+        self._held.try_release(self._doing, keep=self._keeps and not self._held.lost)
 
     def _lost(self) -> BusyError:
         return BusyError(self._doing, "the channel's lock was lost: another runner took it over", _BUSY_TODO)
@@ -190,14 +190,4 @@ def lock_channel(
     try:
         yield held
     finally:
-        _release(ports, held, doing)
-
-
-def _release(ports: Ports, held: HeldChannel, doing: str) -> None:
-    """Releases the lock. Only reports a failure: the lock expires."""
-    try:
-        held._held.release(keep=held.keeps_record)
-    except Exception as error:
-        held._held.abandon()
-        why = error if isinstance(error, BakeryError) else type(error).__name__
-        ports.reporter.warn(f"{doing}: could not release the lock; other runners wait until it expires: {why}")
+        held.release()

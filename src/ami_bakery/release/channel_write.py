@@ -99,7 +99,8 @@ def blocked_error(target: ChannelTarget, parameter: ChannelParameter, write: Blo
     match write.obstacle:
         case Obstacle.OTHER_TYPE:
             wrong = f"a parameter of another type has this name: {current.kind}, {current.data_type}"
-            return AwsError(_doing(target, region), wrong, f"SSM cannot change the type. If nobody needs it: {delete}")
+            todo = f"Use another channel. SSM cannot change the type; if the parameter is unused, delete it: {delete}"
+            return AwsError(_doing(target, region), wrong, todo)
         case Obstacle.FOREIGN:
             wrong = f"ami-bakery did not create the parameter that has this name{_writer(current)}"
             todo = "Use another channel, or overwrite it with --adopt."
