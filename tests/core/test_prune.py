@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ami_bakery.core.config.model import RetentionPolicy
 from ami_bakery.core.ec2.lineage import AmiKey
-from ami_bakery.core.prune.prunable import PrunableAmi, RetentionPolicy, UsageReport
+from ami_bakery.core.prune.prunable import PrunableAmi, UsageReport
 from ami_bakery.core.prune.retention import PruneAction, PruneDecision, PruneReason, PruneSettings, decide_pruning
 from ami_bakery.values import replace
 

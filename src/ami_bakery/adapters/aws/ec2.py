@@ -321,6 +321,8 @@ def _ami(image: Mapping[str, Any], region: str) -> Ami:
             for mapping in image.get("BlockDeviceMappings", ())
             if mapping.get("Ebs", {}).get("SnapshotId")
         ),
+        last_launched=_moment(image.get("LastLaunchedTime", "")),
+        deregistration_protection=image.get("DeregistrationProtection", ""),
     )
 
 

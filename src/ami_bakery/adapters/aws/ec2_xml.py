@@ -105,5 +105,7 @@ _TEXTS = {
     "sourceImageRegion": "SourceImageRegion",
     "sourceInstanceId": "SourceInstanceId",
     "deprecationTime": "DeprecationTime",
+    "lastLaunchedTime": "LastLaunchedTime",
+    "deregistrationProtection": "DeregistrationProtection",
 }
 """Text members of an image: EC2's XML name, and botocore's name."""

@@ -85,6 +85,17 @@ class ImageTest(Frozen):
     on_failure: OnFailure = OnFailure.KEEP
 
 
+class RetentionPolicy(Frozen):
+    """`keep`: which AMIs of an image prune keeps for their age.
+
+    last    how many of the newest builds are kept
+    within  builds younger than this are kept
+    """
+
+    last: int = 0
+    within: timedelta | None = None
+
+
 class ImageConfig(Frozen):
     """An image, with the defaults merged in. Paths are as written: relative to the root, the folder of bakery.toml.
 
@@ -95,6 +106,7 @@ class ImageConfig(Frozen):
     kms_keys   for copies; in the region of the build, the template configures the encryption
     share_with None: not configured, permissions are not changed
     tags       (name, value), sorted by name: for the AMIs, and to select images; not in the digest
+    keep       None: prune keeps all AMIs of the image; not in the digest
     test       the template that tests each new AMI; not in the digest, it has a digest of its own
     section    the table of its keys, below the image's: ``test`` for the test of an image, which is defined as an image
     lines      the line of each key in bakery.toml; each input has its own line as ("inputs", i)
@@ -121,6 +133,7 @@ class ImageConfig(Frozen):
     tags: tuple[tuple[str, str], ...] = ()
     owners: tuple[str, ...] = ("self",)
     max_age: timedelta | None = None
+    keep: RetentionPolicy | None = None
     salt: str = ""
     digest_exclude: tuple[str, ...] = ()
     test: ImageTest | None = None

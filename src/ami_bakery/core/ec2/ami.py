@@ -37,6 +37,10 @@ REVOKED_TAG = "ami-bakery:revoked"
 """Why the AMI is revoked. It does not count, is no source AMI, and is never promoted. Copies have the same value."""
 SHARED_TAG = "ami-bakery:shared"
 """The shares that ami-bakery granted, so that it can revoke them: `launch 123456789012`."""
+QUARANTINED_TAG = "ami-bakery:quarantined"
+"""When prune disabled the AMI, in UTC: `2026-06-01T12:00:00Z`. core/ec2/quarantine.py reads and writes it."""
+QUARANTINED_SHARES_TAG = "ami-bakery:quarantined-shares"
+"""The launch permissions that EC2 removed then. More tags end in `-2`, `-3` and so on."""
 
 
 _TAG_LENGTH = 256
@@ -62,6 +66,8 @@ class Ami(Frozen):
     created          None if EC2 has no date
     source           the source AMI of a build or copy; None if unknown
     source_instance  the instance that it was created from; None for a copy, or if unknown
+    last_launched    when an instance was last launched from it, up to a day late; None if never, or before April 2017
+    deregistration_protection  EC2's value, such as `enabled-with-cooldown`; empty for AMIs of other accounts
     """
 
     id: str
@@ -77,6 +83,17 @@ class Ami(Frozen):
     state_reason: str = ""
     deprecated_at: datetime | None = None
     snapshots: tuple[str, ...] = ()
+    last_launched: datetime | None = None
+    deregistration_protection: str = ""
+
+    @property
+    def protected(self) -> str:
+        """Why EC2 refuses to deregister it, as a clause; empty if it does not.
+
+        EC2 does not show the cool-down period after the protection was disabled: DeregisterImage fails then.
+        """
+        off = self.deregistration_protection in ("", "disabled")
+        return "" if off else f"its deregistration protection is {self.deregistration_protection}"
 
     @property
     def available(self) -> bool:
@@ -173,7 +190,8 @@ def copied_tags(tags: Mapping[str, str], wanted: Mapping[str, str], kms_key: str
     Omits the source's `aws:` tags, and tags that describe only the source AMI itself.
     """
     left_out = (KMS_KEY_TAG, SHARED_TAG, REGIONS_TAG, TEST_FAILED_TAG)
-    kept = {name: value for name, value in tags.items() if not name.startswith("aws:") and name not in left_out}
+    prefixes = ("aws:", QUARANTINED_TAG)
+    kept = {name: value for name, value in tags.items() if not name.startswith(prefixes) and name not in left_out}
     return {**kept, **wanted, **({KMS_KEY_TAG: kms_key} if kms_key else {})}
 
 

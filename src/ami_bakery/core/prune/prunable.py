@@ -7,20 +7,9 @@ from typing import TYPE_CHECKING
 from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from ami_bakery.core.ec2.lineage import AmiKey
-
-
-class RetentionPolicy(Frozen):
-    """Which AMIs of an image are kept for their age.
-
-    last    how many of the newest builds are kept
-    within  builds younger than this are kept
-    """
-
-    last: int = 0
-    within: timedelta | None = None
 
 
 class UsageReport(Frozen):

@@ -17,8 +17,9 @@ from ami_bakery.values import Frozen
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ami_bakery.core.config.model import RetentionPolicy
     from ami_bakery.core.ec2.lineage import AmiKey
-    from ami_bakery.core.prune.prunable import PrunableAmi, RetentionPolicy
+    from ami_bakery.core.prune.prunable import PrunableAmi
 
 _YOUNG = timedelta(days=1)
 _PERCENT = 100
