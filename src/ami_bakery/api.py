@@ -248,8 +248,9 @@ class Bakery:
         init  install missing required plugins with `packer init`; otherwise they are a `PackerError`.
               AMI_BAKERY_INIT=1 in the environment has the same effect
         """
-        from ami_bakery.plan.planner import make_plans, warn_of_unseen, with_locks
+        from ami_bakery.plan.planner import make_plans, with_locks
         from ami_bakery.plan.sharing import add_steps
+        from ami_bakery.plan.uncovered import warn_of_unseen
 
         names = named(self._config, images)
         with self._resolver(trusted=False, fetch_plugins=init) as resolver:

@@ -17,7 +17,8 @@ from ami_bakery.core.plan.desired_state import (
     reconcile_steps,
     revoke_steps,
 )
-from ami_bakery.core.plan.plan import Action, ImagePlan, with_steps
+from ami_bakery.core.plan.plan import Action, ImagePlan
+from ami_bakery.core.plan.steps import with_steps
 from ami_bakery.values import replace
 
 A, B = "111111111111", "222222222222"

@@ -24,9 +24,11 @@ from ami_bakery.core.ec2.ami import (
     newest,
 )
 from ami_bakery.core.ec2.run import RUN_TAG, run_id
+from ami_bakery.core.plan.decision import decide, verify_bases
 from ami_bakery.core.plan.desired_state import DesiredState, StepKind
 from ami_bakery.core.plan.explain import explain
-from ami_bakery.core.plan.plan import Action, ImagePlan, Wanted, decide, verify_bases, with_steps
+from ami_bakery.core.plan.plan import Action, ImagePlan, Wanted
+from ami_bakery.core.plan.steps import with_steps
 from ami_bakery.core.plan.tested import AmiTestState
 from ami_bakery.values import replace
 

@@ -17,8 +17,9 @@ from ami_bakery.core.plan.outcome import Copies, Outcome, Result
 from ami_bakery.core.plan.plan import Action, ImagePlan
 from ami_bakery.core.plan.schedule import Schedule
 from ami_bakery.errors import AwsError, BakeryError, BusyError, SkippedError, SourceError, Stopped
-from ami_bakery.plan.planner import Planned, make_plans, plan_retest, warn_of_unseen
+from ami_bakery.plan.planner import Planned, make_plans, plan_retest
 from ami_bakery.plan.sharing import stale_shares
+from ami_bakery.plan.uncovered import warn_of_unseen
 from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from ami_bakery.core.ec2.lineage import AmiKey, Lineage, baked_from, copied_from
 from ami_bakery.core.plan.tested import AmiTestState, tested_state
 from ami_bakery.define.test_definition import define_test
 from ami_bakery.errors import BakeryError
-from ami_bakery.plan.planner import define_all, of_images
+from ami_bakery.plan.lookups import of_images
+from ami_bakery.plan.planner import define_all
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from ami_bakery.core.concurrency import run_all
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.ami import IMAGE_TAG, SHARED_TAG
 from ami_bakery.core.plan.desired_state import PUBLIC, DesiredState, Permissions, is_marked
-from ami_bakery.core.plan.plan import Action, with_steps
+from ami_bakery.core.plan.plan import Action
+from ami_bakery.core.plan.steps import with_steps
 from ami_bakery.errors import AwsError, DeniedError
 from ami_bakery.values import replace
 

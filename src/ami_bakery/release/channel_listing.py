@@ -9,7 +9,7 @@ from ami_bakery.core.channel.parameter import ChannelParameter, ChannelVersion, 
 from ami_bakery.core.channel.promotable import build_key
 from ami_bakery.core.concurrency import run_all
 from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, Ami
-from ami_bakery.plan.planner import of_images
+from ami_bakery.plan.lookups import of_images
 from ami_bakery.release.promoted_amis import channel_regions, find_amis, refuse_drop_in
 from ami_bakery.values import Frozen
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer, add_regions, add_selection
 from ami_bakery.cli.commands.output import OutputFormat, add_output, output_files, write_all
-from ami_bakery.plan.planner import make_plans, warn_of_unseen, with_locks
+from ami_bakery.plan.planner import make_plans, with_locks
 from ami_bakery.plan.sharing import add_steps
+from ami_bakery.plan.uncovered import warn_of_unseen
 from ami_bakery.render.text import document, error_text, github_plan, plan_json, plan_text
 
 if TYPE_CHECKING:
