@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from ami_bakery.ports import (
+        AmiUsage,
         Clock,
         Git,
         Locks,
@@ -163,6 +164,7 @@ def create_ports(
         temporary_resources=_later(lambda: with_retries(_temporary_resources(session), session, clock.sleep)),
         locks=_later(lambda: with_retries(_locks(session), session, clock.sleep)),
         parameters=_later(lambda: with_retries(_parameters(session), session, clock.sleep)),
+        usage=_later(lambda: with_retries(_usage(session), session, clock.sleep)),
         packer=_later(
             lambda: _packer(
                 stack,
@@ -223,6 +225,12 @@ def _parameters(session: AwsSession) -> ParameterStore:
     from ami_bakery.adapters.aws.ssm import BotoParameters
 
     return BotoParameters(session)
+
+
+def _usage(session: AwsSession) -> AmiUsage:
+    from ami_bakery.adapters.aws.ami_usage import BotoAmiUsage
+
+    return BotoAmiUsage(session)
 
 
 def _new_run(clock: Clock) -> str:

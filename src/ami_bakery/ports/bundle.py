@@ -28,6 +28,7 @@ class Ports(Frozen):
     temporary_resources: TemporaryResources
     locks: Locks
     parameters: ParameterStore
+    usage: AmiUsage
     packer: Packer
     git: Git
     clock: Clock

@@ -278,7 +278,9 @@ def _permission_change(how: str, targets: Sequence[str]) -> Any:
 
 
 def _permission_key(target: str) -> str:
-    """Returns EC2's key for a target: an account id, or the ARN of an organization or OU."""
+    """Returns EC2's key for a target: an account id, `all`, or the ARN of an organization or OU."""
+    if target == "all":
+        return "Group"
     if not target.startswith("arn:"):
         return "UserId"
     return "OrganizationalUnitArn" if ":ou/" in target else "OrganizationArn"
@@ -307,21 +309,21 @@ def _ami(image: Mapping[str, Any], region: str) -> Ami:
         id=_ami_id(image),
         region=region,
         name=image.get("Name", ""),
-        state=_state(image.get("State", "")),
-        created=_moment(image.get("CreationDate", "")),
+        state=state_of(image.get("State", "")),
+        created=moment_of(image.get("CreationDate", "")),
         owner=image.get("OwnerId", ""),
         tags={tag["Key"]: tag["Value"] for tag in image.get("Tags", ())},
         source=image.get("SourceImageId"),
         source_region=image.get("SourceImageRegion"),
         source_instance=image.get("SourceInstanceId"),
         state_reason=image.get("StateReason", {}).get("Message", ""),
-        deprecated_at=_moment(image.get("DeprecationTime", "")),
+        deprecated_at=moment_of(image.get("DeprecationTime", "")),
         snapshots=tuple(
             mapping["Ebs"]["SnapshotId"]
             for mapping in image.get("BlockDeviceMappings", ())
             if mapping.get("Ebs", {}).get("SnapshotId")
         ),
-        last_launched=_moment(image.get("LastLaunchedTime", "")),
+        last_launched=moment_of(image.get("LastLaunchedTime", "")),
         deregistration_protection=image.get("DeregistrationProtection", ""),
     )
 
@@ -331,14 +333,15 @@ def _with_digest(snapshot: Any) -> tuple[str, str]:
     return tags.get(DIGEST_TAG, ""), snapshot["SnapshotId"]
 
 
-def _state(text: str) -> AmiState:
+def state_of(text: str) -> AmiState:
+    """Returns the state that EC2 names; OTHER for one that is not known."""
     try:
         return AmiState(text)
     except ValueError:
         return AmiState.OTHER
 
 
-def _moment(text: str) -> datetime | None:
+def moment_of(text: str) -> datetime | None:
     """Parses EC2's dates, such as `2026-01-31T12:00:00.000Z`; None if malformed."""
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
