@@ -9,7 +9,16 @@ import pytest
 
 from ami_bakery.adapters.files.config_file import find_config, parse_config_file, read_config_file
 from ami_bakery.core.config.keys import KEYS
-from ami_bakery.core.config.model import BaseFilter, BaseId, BaseImage, BaseParameter, Config, ImageTest, OnFailure
+from ami_bakery.core.config.model import (
+    BaseFilter,
+    BaseId,
+    BaseImage,
+    BaseParameter,
+    Config,
+    ImageTest,
+    OnFailure,
+    RetentionPolicy,
+)
 from ami_bakery.errors import ConfigError, UsageError
 
 EXAMPLE = """\
@@ -17,6 +26,7 @@ version = 1
 
 [defaults]
 regions = ["us-east-1"]
+keep = { last = 3 }
 vars = { team = "web", size = "small" }
 tags = { team = "web", tier = "1" }
 
@@ -37,6 +47,7 @@ from     = "base"
 regions  = ["us-east-1", "eu-west-1"]
 share_with = ["123456789012"]
 max_age  = "30d"
+keep     = { within = "90d" }
 salt     = "2"
 tags     = { tier = "2", "cost:center" = "" }
 """
@@ -70,11 +81,14 @@ def test_documentation_example_is_parsed() -> None:
     assert app.base == BaseImage(image="base")
     assert app.regions == ("us-east-1", "eu-west-1")
     assert app.max_age == timedelta(days=30)
+    assert base.keep == RetentionPolicy(last=3)
+    assert app.keep == RetentionPolicy(within=timedelta(days=90)), "the image's own key replaces that of [defaults]"
     assert dict(app.variables) == {"team": "web", "size": "small"}
     assert dict(base.tags) == {"team": "web", "tier": "1"}
     assert dict(app.tags) == {"team": "web", "tier": "2", "cost:center": ""}
-    assert base.line("inputs", 1) == 10
-    assert app.line("vars") == 5
+    assert base.line("inputs", 1) == 11
+    assert base.line("keep", "last") == 5
+    assert app.line("vars") == 6
 
 
 @pytest.mark.parametrize(
@@ -273,6 +287,11 @@ def test_circular_from_shows_the_path() -> None:
         ("version = 1\n[images.a]\ntemplate = 'x'\nfrom = {ssm = '/x', owners = ['self']}", "ssm cannot be combined"),
         ("version = 1\n[images.a]\ntemplate = 'x'\nfrom = {ownres = ['self']}", "did you mean 'owners'"),
         ("version = 1\n[images.a]\ntemplate = 'x'\nmax_age = '0d'", "30d"),
+        ("version = 1\n[images.a]\ntemplate = 'x'\nkeep = {lats = 3}", "4: images.a.keep.lats: unknown key; did you mean 'last'"),
+        ("version = 1\n[images.a]\ntemplate = 'x'\nkeep = {last = 2.5}", "keep.last: expected a number without decimals, got 2.5"),
+        ("version = 1\n[images.a]\ntemplate = 'x'\nkeep = {last = -1}", "keep.last: expected 0 or more, got -1"),
+        ("version = 1\n[images.a]\ntemplate = 'x'\nkeep = {within = '90'}", "keep.within: expected a duration"),
+        ("version = 1\n[images.a]\ntemplate = 'x'\nkeep = {}", "expected `last`, `within` or both"),
         ("version = 1\n[images.a]\ntemplate = 'x'\nshare_with = ['12']", "12 digits"),
         ("version = 1\n[images.a]\ntemplate = 'x'\nvars = {a = 2020-01-01}", "a date"),
         ("version = 1\n[images.ami-12345678]\ntemplate = 'x'", "AMI id"),

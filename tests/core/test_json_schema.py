@@ -46,6 +46,7 @@ GOOD: Mapping[str, list[Any]] = {
     "enabled": [True, False],
     "owners": [["self"], ["123456789012", "self"]],
     "max_age": ["30d", "1m", "999999h", "08w"],
+    "keep": [{"last": 0}, {"within": "90d"}, {"last": 10**20, "within": "8w"}],
     "salt": TEXTS,
     "digest_exclude": [[], ["packer-version", "selection"]],
     "audit": ["warn", "strict"],
@@ -91,6 +92,10 @@ BAD: Mapping[str, list[Any]] = {
     "enabled": NO_BOOLEAN,
     "owners": [[], ["other"], ["12345"], "self", [1]],
     "max_age": [*NO_STRING, "", "0d", "00h", "30", "d", "30s", "1.5d", "1234567d", "-1d"],
+    "keep": [
+        *(1, "5", True, [], {}, {"last": -1}, {"last": True}, {"last": "5"}, {"last": 1.5}, {"newest": 5}),
+        *({"last": 1, "within": bad} for bad in ("", "0d", "30", "30s", 30)),
+    ],
     "salt": NO_STRING,
     "digest_exclude": ["packer-version", ["packer"], [1], {}],
     "audit": ["", "off", True, 1, [], {}],

@@ -297,6 +297,7 @@ STAY: dict[str, Mutation] = {
     "`tags`": lambda case: case.toml('salt      = "1"', 'salt = "1"\ntags = { team = "web" }'),
     "`share_with`": lambda case: case.toml('salt      = "1"', 'salt = "1"\nshare_with = ["444455556666"]'),
     "`max_age`": lambda case: case.toml('salt      = "1"', 'salt = "1"\nmax_age = "1d"'),
+    "`keep`": lambda case: case.toml('salt      = "1"', 'salt = "1"\nkeep = { last = 1 }'),
     "`test`": lambda case: case.toml('salt      = "1"', 'salt = "1"\ntest = "elsewhere/outside.json"'),
     "credentials that the template reads": _credentials,
     "user and home folder that the template reads": lambda case: case.environment.update(

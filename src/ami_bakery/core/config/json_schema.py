@@ -27,6 +27,7 @@ _KMS_KEY = (
     r"|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9_/-]+)$"
 )
 _SHARE_TARGET = r"^([0-9]{12}|arn:aws[a-z-]*:organizations::[0-9]{12}:(organization|ou)/[^\s\u0000]+)$"
+_DURATION = r"^(?=[0-9]{1,6}[mhdw]$)0*[1-9][0-9]*[mhdw]$"
 _OWN_TAGS = r"^([Aa][Ww][Ss]:|[Aa][Mm][Ii]-[Bb][Aa][Kk][Ee][Rr][Yy]:)|^ami_config_checksum$"
 
 
@@ -100,7 +101,16 @@ VALUES: Mapping[str, Schema] = {
     "tags": _TAGS,
     "enabled": {"type": "boolean"},
     "owners": _list_of(_matching(r"^(self|[0-9]{12})$"), at_least=1),
-    "max_age": _matching(r"^(?=[0-9]{1,6}[mhdw]$)0*[1-9][0-9]*[mhdw]$"),
+    "max_age": _matching(_DURATION),
+    "keep": {
+        "type": "object",
+        "minProperties": 1,
+        "properties": {
+            "last": {"description": "How many of the newest builds are kept.", "type": "integer", "minimum": 0},
+            "within": {"description": "Builds younger than this are kept.", **_matching(_DURATION)},
+        },
+        "additionalProperties": False,
+    },
     "salt": _TEXT,
     "digest_exclude": _list_of({"enum": list(DIGEST_PARTS)}),
     "audit": {"enum": [each.value for each in AuditMode]},

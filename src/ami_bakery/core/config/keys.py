@@ -29,7 +29,7 @@ from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.core.audit.mode import AuditMode
-
+    from ami_bakery.core.config.model import RetentionPolicy
 
 IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}")
 AMI_ID = re.compile(r"ami-[0-9a-f]{8}(?:[0-9a-f]{9})?")
@@ -202,6 +202,12 @@ def _test(value: Any) -> ImageTest:
     return parse_test(value)
 
 
+def _keep(value: Any) -> RetentionPolicy:
+    from ami_bakery.core.config.keep_key import parse_keep
+
+    return parse_keep(value)
+
+
 class Key(Frozen):
     """A key of an image: its field in `ImageConfig`, its parser, and its documentation."""
 
@@ -351,6 +357,14 @@ KEYS: tuple[Key, ...] = (
         parse=duration_of("mhdw", "12h, 30d or 8w"),
         type="duration such as `30d`",
         about="Rebuild when the newest AMI is older than this. Units: m, h, d, w.",
+    ),
+    Key(
+        name="keep",
+        field="keep",
+        parse=_keep,
+        type="table",
+        about="`{ last = 5, within = \"90d\" }`: `prune` keeps the newest builds, and those that are younger. "
+        "Default: `prune` keeps all AMIs. Units: m, h, d, w.",
     ),
     Key(
         name="salt",
