@@ -19,8 +19,11 @@ if TYPE_CHECKING:
         Event,
         EventKind,
         PlannedImage,
+        Revocation,
+        RevocationFailed,
+        RevokedAmi,
     )
-    from ami_bakery.core.channel.parameter import ChannelResult
+    from ami_bakery.core.channel.parameter import ChannelResult, RevocationResult
     from ami_bakery.core.plan.desired_state import Step, StepKind
     from ami_bakery.core.plan.outcome import Result
     from ami_bakery.core.plan.plan import Action, Reason
@@ -54,6 +57,10 @@ __all__ = [
     "PlannedImage",
     "Reason",
     "Result",
+    "Revocation",
+    "RevocationFailed",
+    "RevocationResult",
+    "RevokedAmi",
     "SkippedError",
     "SourceError",
     "Step",
@@ -69,6 +76,7 @@ _ELSEWHERE = {
     "ChannelResult": "core.channel.parameter",
     "Reason": "core.plan.plan",
     "Result": "core.plan.outcome",
+    "RevocationResult": "core.channel.parameter",
     "Step": "core.plan.desired_state",
     "StepKind": "core.plan.desired_state",
 }

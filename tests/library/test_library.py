@@ -339,3 +339,35 @@ print(json.dumps([
         1,
         "",
     ]
+
+
+def test_revoke_and_unrevoke(app: Harness) -> None:
+    script = """
+bakery = Bakery.load()
+(made,) = bakery.bake()
+bakery.promote(to="stable")
+revoked = bakery.revoke("app", reason="CVE-2026-1234")
+(plan,) = bakery.plan()
+again = bakery.revoke(made.ami_id, reason="CVE-2026-1234")
+try:
+    bakery.revoke("app", reason="CVE-2026-1234", rollback_channels=True)
+except RevocationFailed as failed:
+    refused = ([ami.outcome for ami in failed.result.amis], [channel.outcome for channel in failed.result.channels])
+(back,) = bakery.unrevoke("app")
+print(json.dumps([
+    [(ami.name, ami.region, ami.ami == made.ami_id, ami.outcome) for ami in revoked.amis],
+    [(entry.channel, entry.revoked) for entry in revoked.in_use],
+    plan.action, plan.reasons[0].kind, again.amis[0].outcome, refused,
+    back.outcome, bakery.plan()[0].action,
+]))
+"""
+    assert said(app, script) == [
+        [["app", "us-east-1", True, "revoked"]],
+        [["stable", "CVE-2026-1234"]],
+        "bake",
+        "revoked",
+        "unchanged",
+        [["unchanged"], ["failed"]],
+        "unrevoked",
+        "reuse",
+    ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.channel.descendants import affected_images, with_copies, with_descendants
+from ami_bakery.core.channel.parameter import RevocationResult
 from ami_bakery.core.concurrency import run_all
 from ami_bakery.core.config.keys import AMI_ID
+from ami_bakery.core.config.selection import named
 from ami_bakery.core.ec2.ami import IMAGE_TAG, REVOKED_TAG, Ami
 from ami_bakery.core.text.sanitize import one_line
 from ami_bakery.errors import AwsError, BakeryError, DeniedError
@@ -20,20 +21,15 @@ from ami_bakery.values import Frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from ami_bakery.core.config.model import Config
     from ami_bakery.define.resolver import Resolver
     from ami_bakery.ports import Ports
     from ami_bakery.release.channel_listing import ChannelRow
+    from ami_bakery.release.promotion import ChannelChange, ChannelPolicy
 
 _AT_ONCE = 200
 _TAG_LIMIT = "TagLimitExceeded"
 _VISIBLE_SECONDS, _POLL_SECONDS = 60.0, 2.0
-
-
-class RevocationResult(StrEnum):
-    REVOKED = "revoked"
-    UNREVOKED = "unrevoked"
-    UNCHANGED = "unchanged"
-    FAILED = "failed"
 
 
 class RevocationChange(Frozen):
@@ -46,6 +42,63 @@ class RevocationChange(Frozen):
     @property
     def image(self) -> str:
         return self.ami.tags.get(IMAGE_TAG, "")
+
+
+class RevocationOutcome(Frozen):
+    """The result of a revocation, for all AMIs and the channels that have one of them.
+
+    channels     each channel and region that had one before the roll-backs; None if they could not be read
+    unread       why they could not be read
+    rolls_back   whether roll-backs were requested
+    """
+
+    changes: tuple[RevocationChange, ...]
+    channels: tuple[ChannelRow, ...] | None
+    unread: BakeryError | None = None
+    rolls_back: bool = False
+    rolled_back: tuple[ChannelChange, ...] = ()
+
+    @property
+    def errors(self) -> tuple[BakeryError, ...]:
+        """All failures. Channels that cannot be read are one only if they were to be rolled back."""
+        unread = self.unread if self.rolls_back else None
+        found = (*(part.error for part in (*self.changes, *self.rolled_back)), unread)
+        return tuple(error for error in found if error is not None)
+
+    @property
+    def in_use(self) -> tuple[ChannelRow, ...]:
+        """The channels that still have a revoked AMI, as far as they could be read."""
+        done = {(change.image, change.channel) for change in self.rolled_back if change.error is None}
+        return tuple(row for row in self.channels or () if (row.image, row.channel) not in done)
+
+
+def revocation_targets(config: Config, words: Sequence[str]) -> tuple[str, ...]:
+    """Returns AMI ids, and names of images. Raises `UsageError` for an unknown image."""
+    ids = [word for word in words if AMI_ID.fullmatch(word)]
+    names = [word for word in words if word not in ids]
+    return tuple(dict.fromkeys((*ids, *(named(config, names) if names else ()))))
+
+
+def revoke_and_roll_back(
+    resolver: Resolver, words: Sequence[str], reason: str, policy: ChannelPolicy | None, *, descendants: bool
+) -> RevocationOutcome:
+    """Revokes AMIs as `revoke_amis` does, and rolls channels back if `policy` is given.
+
+    Each channel is rolled back once. A failure does not stop the others.
+    """
+    changes = revoke_amis(resolver, words, reason, descendants=descendants)
+    try:
+        rows = channels_with(resolver, [change.ami for change in changes])
+    except BakeryError as error:
+        # The AMIs are revoked. Only the channels are unknown.
+        return RevocationOutcome(changes=changes, channels=None, unread=error, rolls_back=policy is not None)
+    if policy is None:
+        return RevocationOutcome(changes=changes, channels=rows)
+    from ami_bakery.release.promotion import roll_back
+
+    channels = dict.fromkeys((row.image, row.channel) for row in rows)
+    rolled_back = [change for image, channel in channels for change in roll_back(resolver, [image], channel, "", policy)]
+    return RevocationOutcome(changes=changes, channels=rows, rolls_back=True, rolled_back=tuple(rolled_back))
 
 
 def revoke_amis(

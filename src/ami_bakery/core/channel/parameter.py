@@ -87,6 +87,15 @@ class ChannelResult(StrEnum):
     FAILED = "failed"
 
 
+class RevocationResult(StrEnum):
+    """What a revocation did to an AMI."""
+
+    REVOKED = "revoked"
+    UNREVOKED = "unrevoked"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+
+
 class Obstacle(StrEnum):
     """Why a parameter is not written."""
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer
-from ami_bakery.core.config.keys import AMI_ID
-from ami_bakery.core.config.selection import named
+from ami_bakery.core.channel.parameter import RevocationResult
 from ami_bakery.core.text.sanitize import one_line
-from ami_bakery.release.revocation import RevocationChange, RevocationResult
 from ami_bakery.render.channel_text import change_note, revocation_json, revocation_text
 from ami_bakery.render.text import error_text
 
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from ami_bakery.define.resolver import Resolver
     from ami_bakery.release.channel_listing import ChannelRow
     from ami_bakery.release.promotion import ChannelChange
+    from ami_bakery.release.revocation import RevocationChange
 
 
 def add_targets(parser: argparse.ArgumentParser) -> None:
@@ -30,13 +29,6 @@ def add_targets(parser: argparse.ArgumentParser) -> None:
     )
     add_packer(parser)
     add_init(parser)
-
-
-def revocation_words(resolver: Resolver, words: Sequence[str]) -> tuple[str, ...]:
-    """Returns AMI ids, and names of images. Raises `UsageError` for an unknown image."""
-    ids = [word for word in words if AMI_ID.fullmatch(word)]
-    names = [word for word in words if word not in ids]
-    return tuple(dict.fromkeys((*ids, *(named(resolver.config, names) if names else ()))))
 
 
 def show_revocation(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ami_bakery.cli.commands.context import exit_status
-from ami_bakery.cli.commands.release.revocation_output import add_targets, revocation_words, show_revocation
-from ami_bakery.release.revocation import unrevoke_amis
+from ami_bakery.cli.commands.release.revocation_output import add_targets, show_revocation
+from ami_bakery.release.revocation import revocation_targets, unrevoke_amis
 
 if TYPE_CHECKING:
     import argparse
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: CommandContext) -> int:
     resolver = context.resolver()
-    words = revocation_words(resolver, context.arguments.ami)
+    words = revocation_targets(resolver.config, context.arguments.ami)
     changes = unrevoke_amis(resolver, words, descendants=context.arguments.descendants)
     show_revocation(context, resolver, changes, ())
     return exit_status([change.error for change in changes if change.error is not None])

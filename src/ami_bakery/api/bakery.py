@@ -1,184 +1,40 @@
-"""The library: plan and bake from Python.
-
-It prints nothing, handles no signals, and never exits the process.
-
->>> from ami_bakery import Bakery
->>> bakery = Bakery.load("bakery.toml")
->>> for image in bakery.plan():
-...     print(image.name, image.action, image.reasons[0].kind)
-app bake never-baked
->>> (app,) = bakery.bake("app")
->>> app.ami_id
-'ami-...'
-"""
+"""The images of a `bakery.toml`, and what can be done with them."""
 
 from __future__ import annotations
 
 import io
 import os
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
-from ami_bakery.core.channel.parameter import ChannelResult  # noqa: TC001
+from ami_bakery.api.conversions import (
+    baked_image,
+    channel_entry,
+    channel_policy,
+    channel_updates,
+    checked_revocation,
+    planned_image,
+)
+from ami_bakery.api.events import CallbackReporter
+from ami_bakery.api.results import BakeFailed
 from ami_bakery.core.config.keys import parse_region
 from ami_bakery.core.config.selection import named, with_parents
 from ami_bakery.core.config.value_parsers import InvalidValue
-from ami_bakery.core.ec2.ami import DIGEST_TAG
 from ami_bakery.core.packer.arguments import parse_packer_arguments
-from ami_bakery.core.plan.desired_state import Step  # noqa: TC001
-from ami_bakery.core.plan.outcome import Result  # noqa: TC001 (get_type_hints of the classes below needs them)
-from ami_bakery.core.plan.plan import Action, Reason  # noqa: TC001
-from ami_bakery.errors import BakeryError, SkippedError, UsageError
-from ami_bakery.values import Frozen
+from ami_bakery.errors import SkippedError, UsageError
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
+    from ami_bakery.api.events import Watch
+    from ami_bakery.api.results import BakedImage, ChannelEntry, ChannelUpdate, PlannedImage, Revocation, RevokedAmi
     from ami_bakery.core.config.model import Config
-    from ami_bakery.core.ec2.ami import Ami
-    from ami_bakery.core.plan.outcome import Outcome
-    from ami_bakery.core.plan.plan import ImagePlan
-    from ami_bakery.core.text.table import Table
     from ami_bakery.define.resolver import Resolver
-    from ami_bakery.release.channel_listing import ChannelRow
-    from ami_bakery.release.promotion import ChannelChange, ChannelPolicy
 
 _JOBS = 4
 _ABSENT = 'Create one with the lines: version = 1, [images.NAME], template = "PATH". Or pass its path.'
-
-
-class EventKind(StrEnum):
-    STEP = "step"
-    """The image's current step."""
-    LINE = "line"
-    """A line of Packer's output, with secrets masked."""
-    DONE = "done"
-    """The work on the image has ended; the text is empty."""
-    NOTE = "note"
-    WARNING = "warning"
-
-
-class Event(Frozen):
-    """A progress event, for the user. `image` is None if it is not about exactly one image."""
-
-    kind: EventKind
-    text: str
-    image: str | None = None
-
-
-class PlannedImage(Frozen):
-    """What a bake would do for one image.
-
-    digest   as hex digits; None if its parent image has not been built yet
-    regions  the image is built in the first one
-    amis     ids of existing AMIs, by region; for the action `test`, they do not count yet
-    steps    the steps of a bake, in order: the build, copies, tags and permissions
-    """
-
-    name: str
-    action: Action
-    reasons: tuple[Reason, ...]
-    digest: str | None
-    regions: tuple[str, ...]
-    amis: Mapping[str, str]
-    steps: tuple[Step, ...] = ()
-
-
-class BakedImage(Frozen):
-    """The result for one image.
-
-    amis   ids by region, in the order of the image's regions; it was built in the first one. For a failed image, the
-           AMIs that were finished anyway
-    error  the error if the outcome is `failed`
-    """
-
-    name: str
-    outcome: Result
-    digest: str | None
-    amis: Mapping[str, str]
-    seconds: float
-    error: BakeryError | None = None
-
-    @property
-    def ami_id(self) -> str:
-        """The AMI in the image's first region. Raises `error` if the image failed."""
-        if self.error is not None:
-            raise self.error
-        return next(iter(self.amis.values()))
-
-
-class ChannelUpdate(Frozen):
-    """The result of a promotion or roll-back for one image.
-
-    parameter  the name of the SSM parameter, which is the same in each region
-    amis       the ids that the channel has now, by region; after a failure, only regions that have the new AMI
-    error      the error if the outcome is `failed`
-    """
-
-    name: str
-    channel: str
-    parameter: str
-    outcome: ChannelResult
-    digest: str | None
-    amis: Mapping[str, str]
-    error: BakeryError | None = None
-
-
-class ChannelEntry(Frozen):
-    """A channel of an image in one region.
-
-    ami      None if this region has no parameter, or one that is not a channel
-    behind   the number of newer builds of the image in this region; None if unknown
-    by       the ARN of the last writer
-    revoked  why the AMI is revoked; None if it is not
-    differs  whether it has another build than the region that was written last
-    problem  what is wrong with it, for users; empty if nothing is
-    """
-
-    name: str
-    channel: str
-    region: str
-    parameter: str
-    ami: str | None
-    version: int | None
-    digest: str | None
-    behind: int | None
-    since: datetime | None
-    by: str | None
-    revoked: str | None
-    differs: bool
-    problem: str
-
-
-class ChannelFailed(BakeryError):
-    """A promotion or roll-back failed. `images`: the results of all images.
-
-    The message, and the `__cause__`, are those of the first image that failed.
-    """
-
-    def __init__(self, images: tuple[ChannelUpdate, ...], first: BakeryError) -> None:
-        super().__init__(first.doing, first.wrong, first.todo)
-        self.images = images
-
-
-class BakeFailed(BakeryError):
-    """An image failed.
-
-    images  the results of all images and their parents; parents first
-
-    The message, and the `__cause__`, are those of the first image that failed itself.
-    """
-
-    def __init__(self, images: tuple[BakedImage, ...], first: BakeryError) -> None:
-        super().__init__(first.doing, first.wrong, first.todo)
-        self.images = images
-
-
-Watch = Callable[[Event], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -257,7 +113,7 @@ class Bakery:
             plans = make_plans(resolver, names, forced=frozenset(names if force else ()))
             plans = add_steps(resolver, with_locks(resolver, plans))
             warn_of_unseen(resolver, plans)
-        return tuple(_planned(item.plan) for item in plans if item.plan.image in names or item.plan.to_do)
+        return tuple(planned_image(item.plan) for item in plans if item.plan.image in names or item.plan.to_do)
 
     def bake(
         self,
@@ -332,7 +188,7 @@ class Bakery:
                 builds=builds,
                 retested=retested,
             )
-            baked = {outcome.image: _baked(outcome) for outcome in done}
+            baked = {outcome.image: baked_image(outcome) for outcome in done}
         errors = [image.error for image in baked.values() if image.error is not None]
         if errors:
             first = next((error for error in errors if not isinstance(error, SkippedError)), errors[0])
@@ -367,9 +223,9 @@ class Bakery:
             raise UsageError("promoting", "source and ami are both given", "Give one of them.")
         if ami and len(names) != 1:
             raise UsageError("promoting an AMI", f"{len(names)} images are selected", "Name exactly one image.")
-        policy = _channel_policy(adopt, timeout, wait, wait_timeout)
+        policy = channel_policy(adopt, timeout, wait, wait_timeout)
         with self._resolver(trusted=True, fetch_plugins=True) as resolver:
-            return _updates(promote(resolver, names, to, Origin(channel=source or "", ami=ami or ""), policy))
+            return channel_updates(promote(resolver, names, to, Origin(channel=source or "", ami=ami or ""), policy))
 
     def rollback(
         self,
@@ -392,12 +248,12 @@ class Bakery:
         """
         from ami_bakery.release.promotion import roll_back
 
-        policy = _channel_policy(adopt, timeout, wait, wait_timeout)
+        policy = channel_policy(adopt, timeout, wait, wait_timeout)
         target = "" if to is None else str(to)
         if target and not target.startswith("ami-") and not (target.isascii() and target.isdigit()):
             raise UsageError("rolling back", f"to={target!r} is neither an AMI id nor a version", "Correct it.")
         with self._resolver(trusted=True, fetch_plugins=True) as resolver:
-            (update,) = _updates(roll_back(resolver, named(self._config, [image]), channel, target, policy))
+            (update,) = channel_updates(roll_back(resolver, named(self._config, [image]), channel, target, policy))
             return update
 
     def channels(self, *images: str) -> tuple[ChannelEntry, ...]:
@@ -405,7 +261,58 @@ class Bakery:
         from ami_bakery.release.channel_listing import list_channels
 
         with self._resolver(trusted=False, fetch_plugins=False) as resolver:
-            return tuple(map(_entry, list_channels(resolver, named(self._config, images))))
+            return tuple(map(channel_entry, list_channels(resolver, named(self._config, images))))
+
+    def revoke(
+        self,
+        *targets: str,
+        reason: str,
+        descendants: bool = False,
+        rollback_channels: bool = False,
+        adopt: bool = False,
+        timeout: timedelta | None = None,
+        wait: bool = True,
+        wait_timeout: timedelta | None = None,
+        init: bool = False,
+    ) -> Revocation:
+        """Revokes AMIs and all their copies: they do not count, are no source AMIs, and are never promoted.
+
+        targets            AMI ids, and names or globs of images, which mean the AMIs of their current definitions
+        reason             at most 256 characters; saved in a tag
+        descendants        also revoke all AMIs that were built from them
+        rollback_channels  also roll back every channel that has one of them; `adopt`, `timeout`, `wait` and
+                           `wait_timeout` are those of `rollback`
+        init               as in `plan`
+
+        Raises `RevocationFailed` if an AMI or a roll-back failed, after all others are done. If the channels cannot be
+        read, this is a warning, or with `rollback_channels`, a failure.
+        """
+        from ami_bakery.core.channel.descendants import reason_problem
+        from ami_bakery.release.revocation import revocation_targets, revoke_and_roll_back
+
+        if problem := reason_problem(reason):
+            raise UsageError("reading the reason", problem, "Write a short reason, such as 'CVE-2026-1234 in openssl'.")
+        _check_targets(targets)
+        policy = channel_policy(adopt, timeout, wait, wait_timeout) if rollback_channels else None
+        with self._resolver(trusted=True, fetch_plugins=init) as resolver:
+            words = revocation_targets(resolver.config, targets)
+            outcome = revoke_and_roll_back(resolver, words, reason, policy, descendants=descendants)
+            if outcome.unread is not None:
+                resolver.ports.reporter.warn(f"cannot check whether a channel has a revoked AMI: {outcome.unread}")
+        return checked_revocation(outcome)
+
+    def unrevoke(self, *targets: str, descendants: bool = False, init: bool = False) -> tuple[RevokedAmi, ...]:
+        """Undoes revocations. An image means all revoked AMIs of its current definition.
+
+        The arguments and errors are those of `revoke`.
+        """
+        from ami_bakery.release.revocation import RevocationOutcome, revocation_targets, unrevoke_amis
+
+        _check_targets(targets)
+        with self._resolver(trusted=True, fetch_plugins=init) as resolver:
+            words = revocation_targets(resolver.config, targets)
+            changes = unrevoke_amis(resolver, words, descendants=descendants)
+        return checked_revocation(RevocationOutcome(changes=changes, channels=())).amis
 
     @contextmanager
     def _resolver(self, *, trusted: bool, fetch_plugins: bool) -> Iterator[Resolver]:
@@ -414,7 +321,7 @@ class Bakery:
         from ami_bakery.define.resolver import Resolver
         from ami_bakery.wiring import create_ports
 
-        reporter = _CallbackReporter(self._watch)
+        reporter = CallbackReporter(self._watch)
         with ExitStack() as stack:
             ports = create_ports(
                 self._config,
@@ -437,63 +344,6 @@ class Bakery:
             raise reporter.failure
 
 
-class _CallbackReporter:
-    """A `Reporter` that calls a function of the user.
-
-    An exception of that function must not stop the thread that reads Packer's output: it is stored in `failure`, and
-    the function is not called again.
-    """
-
-    def __init__(self, watch: Watch | None) -> None:
-        self._watch = watch
-        self._lock = threading.Lock()
-        self.failure: Exception | None = None
-
-    def step(self, image: str, step: str) -> None:
-        self._emit(EventKind.STEP, step, image)
-
-    def update(self, image: str, step: str) -> None:
-        self._emit(EventKind.STEP, step, image)
-
-    def line(self, image: str, line: str) -> None:
-        self._emit(EventKind.LINE, line, image)
-
-    def lines(self, image: str, lines: Sequence[str]) -> None:
-        for line in lines:
-            self.line(image, line)
-
-    def done(self, image: str) -> None:
-        self._emit(EventKind.DONE, "", image)
-
-    def remaining(self, images: int) -> None:
-        """Ignored: the caller knows the number of images."""
-
-    def note(self, message: str) -> None:
-        self._emit(EventKind.NOTE, message)
-
-    def warn(self, message: str) -> None:
-        self._emit(EventKind.WARNING, message)
-
-    def error(self, message: str) -> None:
-        self._emit(EventKind.WARNING, message)
-
-    def table(self, table: Table) -> None:
-        """Ignored: tables are for the command line."""
-
-    def close(self) -> None:
-        pass
-
-    def _emit(self, kind: EventKind, text: str, image: str | None = None) -> None:
-        if self._watch is None:
-            return
-        with self._lock:
-            if self.failure is None:
-                try:
-                    self._watch(Event(kind=kind, text=text, image=image))
-                except Exception as error:
-                    self.failure = error
-
-
 def _checked_region(text: str) -> str:
     try:
         return parse_region(text)
@@ -501,77 +351,6 @@ def _checked_region(text: str) -> str:
         raise UsageError("reading regions", wrong.message, 'Write, for example: regions=["us-east-1"]') from None
 
 
-def _ids(amis: Mapping[str, Ami]) -> dict[str, str]:
-    return {region: ami.id for region, ami in amis.items()}
-
-
-def _planned(plan: ImagePlan) -> PlannedImage:
-    return PlannedImage(
-        name=plan.image,
-        action=plan.action,
-        reasons=plan.reasons,
-        digest=plan.digest.hex if plan.digest else None,
-        regions=plan.regions,
-        amis=_ids(plan.amis),
-        steps=plan.steps,
-    )
-
-
-def _channel_policy(
-    adopt: bool, timeout: timedelta | None, wait: bool, wait_timeout: timedelta | None
-) -> ChannelPolicy:
-    from ami_bakery.bake import WaitPolicy
-    from ami_bakery.release.promotion import DEFAULT_TIMEOUT, ChannelPolicy
-
-    waits = WaitPolicy(waits=wait, timeout=wait_timeout)
-    return ChannelPolicy(wait=waits, timeout=DEFAULT_TIMEOUT if timeout is None else timeout, adopt=adopt)
-
-
-def _updates(changes: Iterable[ChannelChange]) -> tuple[ChannelUpdate, ...]:
-    """Returns the results. Raises `ChannelFailed` if one has an error."""
-    updates = tuple(
-        ChannelUpdate(
-            name=change.image,
-            channel=change.channel,
-            parameter=change.parameter,
-            outcome=change.result,
-            digest=change.digest or None,
-            amis=_ids(change.amis),
-            error=change.error,
-        )
-        for change in changes
-    )
-    first = next((update.error for update in updates if update.error is not None), None)
-    if first is not None:
-        raise ChannelFailed(updates, first) from first
-    return updates
-
-
-def _entry(row: ChannelRow) -> ChannelEntry:
-    current = row.current
-    return ChannelEntry(
-        name=row.image,
-        channel=row.channel,
-        region=row.region,
-        parameter=row.parameter.name,
-        ami=current.value if current and current.holds_amis else None,
-        version=current.number if current else None,
-        digest=row.ami.tags.get(DIGEST_TAG) if row.ami else None,
-        behind=row.behind,
-        since=current.modified if current else None,
-        by=(current.user if current else "") or None,
-        revoked=row.revoked or None,
-        differs=row.differs,
-        problem=row.problem,
-    )
-
-
-def _baked(outcome: Outcome) -> BakedImage:
-    return BakedImage(
-        name=outcome.image,
-        outcome=outcome.result,
-        digest=outcome.plan.digest.hex if outcome.plan.digest else None,
-        amis=_ids(outcome.amis),
-        seconds=outcome.seconds,
-        error=outcome.error,
-    )
+def _check_targets(targets: Sequence[str]) -> None:
+    if not targets:
+        raise UsageError("revoking", "no AMI and no image is given", "Name at least one.")
