@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import pytest
 from mypy_boto3_ec2 import EC2Client
+from mypy_boto3_ec2.type_defs import RequestLaunchTemplateDataTypeDef
 
 from ami_bakery.core.ec2.ami import FROM_TAG, IMAGE_TAG
 from ami_bakery.local import LocalAws
-from tests.conftest import ec2_client
+from tests.conftest import aws_client, ec2_client
+from tests.documents import ROOT
 from tests.harness import Harness, json_template
 from tests.histories.test_why import commit, git
 from tests.seed import finished, own_ami, public_ami
@@ -199,6 +203,58 @@ def test_images_without_amis_print_a_message(bakery: Harness) -> None:
         run = bakery.run("images", *options)
         assert (run.status, run.stdout) == (0, "")
     assert bakery.run("images").stderr == "no AMIs found for these images\n"
+
+
+def test_used_shows_what_uses_each_ami(bakery: Harness, ec2: EC2Client, local: LocalAws) -> None:
+    (old,) = bakery.control.seed("us-east-1", {"app-old": finished("app", "1" * 64)}).values()
+    new = own_ami(ec2, "app-new", finished("app", DIGEST))
+    running = ec2.run_instances(ImageId=old, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    data: RequestLaunchTemplateDataTypeDef = {"ImageId": old, "InstanceType": "t3.small"}
+    made = ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData=data)["LaunchTemplate"]
+    scaling, ssm = aws_client(local, "autoscaling"), aws_client(local, "ssm")
+    scaling.create_auto_scaling_group(
+        AutoScalingGroupName="web",
+        MinSize=0,
+        MaxSize=0,
+        AvailabilityZones=["us-east-1a"],
+        LaunchTemplate={"LaunchTemplateName": "web"},
+    )
+    ssm.put_parameter(Name="/golden", Value=new, Type="String", DataType="aws:ec2:image")
+    for client in (scaling, ssm):
+        client.close()
+
+    listed = {item["ami"]: item for item in bakery.run("images", "--used", "app", "--json").images}
+    assert list(listed) == [new, old]
+    assert [instance["id"] for instance in listed[old]["instances"]] == [running]
+    assert listed[old]["launch_templates"] == [
+        {
+            "id": made["LaunchTemplateId"],
+            "name": "web",
+            "versions": [{"number": 1, "aliases": ["$Default", "$Latest"]}],
+        }
+    ]
+    assert (listed[old]["auto_scaling_groups"], listed[old]["others"]) == (["web"], [])
+    assert (listed[old]["behind_builds"], listed[new]["behind_builds"]) == (1, 0)
+    assert listed[old]["behind_seconds"] > 0
+    assert [other["name"] for other in listed[new]["others"]] == ["/golden"]
+
+    bakery.control.enforce(without("usage-policy.json", "autoscaling:DescribeAutoScalingGroups"))
+    run = bakery.run("images", "--used", "app", "--region", "us-east-1")
+    bakery.control.enforce(None)
+    assert run.status == 0
+    assert "Allow the action autoscaling:DescribeAutoScalingGroups" in run.stderr
+    (row,) = (line for line in run.answer.splitlines() if old in line)
+    assert f"instance {running}; launch template {made['LaunchTemplateId']} web (1 $Default $Latest)" in row
+    assert row.endswith("unknown: Auto Scaling groups, launch configurations")
+
+
+def without(name: str, action: str) -> dict[str, Any]:
+    """Returns a policy of the documentation without one action."""
+    policy: dict[str, Any] = json.loads((ROOT / "docs/guides/iam" / name).read_text())
+    for statement in policy["Statement"]:
+        if isinstance(statement["Action"], list):
+            statement["Action"] = [one for one in statement["Action"] if one != action]
+    return policy
 
 
 def test_images_lists_amis_of_drop_in_mode(drop_in: Harness, ec2: EC2Client) -> None:

@@ -178,6 +178,8 @@ print(json.dumps([Bakery.load().plan()[0].digest, large.plan()[0].digest]))
         ('Bakery.load(regions=["Virginia"])', "Virginia"),
         ('Bakery.load().plan("ap")', "bakery.toml has no image of this name; did you mean 'app'?"),
         ("Bakery.load().bake(jobs=0)", "jobs must be at least 1"),
+        ('Bakery.load().revoke(reason="x")', "no AMI and no image is given"),
+        ('Bakery.load().revoke("app", reason=" ")', "the reason is empty"),
     ],
 )
 def test_invalid_arguments_are_refused(app: Harness, call: str, wrong: str) -> None:

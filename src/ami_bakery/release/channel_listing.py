@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.channel.builds_behind import how_far_behind
 from ami_bakery.core.channel.parameter import ChannelParameter, ChannelVersion, last_written
 from ami_bakery.core.channel.promotable import build_key
 from ami_bakery.core.concurrency import run_all
-from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, Ami
+from ami_bakery.core.ec2.ami import IMAGE_TAG, Ami
 from ami_bakery.plan.lookups import of_images
 from ami_bakery.release.promoted_amis import channel_regions, find_amis, refuse_drop_in
 from ami_bakery.values import Frozen
@@ -162,18 +163,8 @@ def _build(ami: Ami | None, value: str) -> str:
 
 
 def _behind(image: str, ami: Ami | None, amis: Iterable[Ami]) -> int | None:
-    if ami is None or ami.created is None or ami.tags.get(IMAGE_TAG) != image:
+    if ami is None or ami.tags.get(IMAGE_TAG) != image:
         return None
-    newer = {
-        build_key(other)
-        for other in amis
-        if other.region == ami.region
-        and other.tags.get(IMAGE_TAG) == image
-        and other.available
-        and other.verified
-        and not other.revoked
-        and other.tags.get(DIGEST_TAG)
-        and other.created is not None
-        and other.created > ami.created
-    }
-    return len(newer - {build_key(ami)})
+    own = [other for other in amis if other.tags.get(IMAGE_TAG) == image and other.verified]
+    behind = how_far_behind(ami, own)
+    return behind.builds if behind is not None else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ami_bakery.core.ec2.ami import COMMIT_TAG, DIGEST_TAG, Ami
+from ami_bakery.core.ec2.ami import COMMIT_TAG, DIGEST_TAG, Ami, AmiState
+from ami_bakery.core.ec2.quarantine import read_quarantine
 from ami_bakery.core.plan.describe import describe_age, describe_time
 from ami_bakery.core.plan.tested import AmiTestState
 from ami_bakery.core.text.sanitize import safe_json
@@ -25,13 +26,13 @@ _SHORT = 12
 
 
 def images_json(amis: Sequence[ImageAmi], now: datetime) -> str:
-    return safe_json({"format": FORMAT, "images": [_ami_json(item, now) for item in amis]}, indent=2)
+    return safe_json({"format": FORMAT, "images": [ami_json(item, now) for item in amis]}, indent=2)
 
 
 def outdated_json(outdated: Sequence[Outdated], now: datetime) -> str:
     images = [
         {
-            **_ami_json(item.made, now),
+            **ami_json(item.made, now),
             "current_digest": item.digest.hex if item.digest else None,
             "awaits": item.awaits,
             "changed": [part.value for part in item.moved],
@@ -52,6 +53,7 @@ def trees_json(listing: Listing, trees: Mapping[str, Sequence[Lineage]], now: da
             "image": listing.image_of(lineage.key),
             "name": ami.name if ami else None,
             "state": ami.state.value if ami else "gone",
+            "revoked": (ami.revoked if ami else "") or None,
             **_time_json(ami, now),
             "digest": ami.tags.get(DIGEST_TAG) if ami else None,
             "children": [node(child) for child in lineage.children],
@@ -100,7 +102,8 @@ def orphans_table(orphans: Sequence[Orphan], now: datetime) -> Table:
     )
 
 
-def _ami_json(item: ImageAmi, now: datetime) -> dict[str, Any]:
+def ami_json(item: ImageAmi, now: datetime) -> dict[str, Any]:
+    """Renders an AMI. Views of the same AMIs add members to it."""
     base = item.base_ami
     return {
         "image": item.image,
@@ -108,6 +111,8 @@ def _ami_json(item: ImageAmi, now: datetime) -> dict[str, Any]:
         "ami": item.ami.id,
         "name": item.ami.name,
         "state": item.ami.state.value,
+        "revoked": item.ami.revoked or None,
+        "quarantined": _quarantined_since(item.ami),
         **_time_json(item.ami, now),
         "digest": item.ami.tags.get(DIGEST_TAG),
         "base": item.base.id if item.base else None,
@@ -137,7 +142,10 @@ _TESTED = {
 
 
 def images_table(amis: Sequence[ImageAmi], now: datetime) -> Table:
-    """Returns a row for each AMI; `-` for a missing tag. The column TESTED is only shown if an image has a test."""
+    """Returns a row for each AMI; `-` for a missing tag. The column TESTED is only shown if an image has a test.
+
+    A narrow terminal omits the states only if all AMIs are available.
+    """
     has_tests = any(item.tested for item in amis)
     tested = ("TESTED",) if has_tests else ()
     columns = ("IMAGE", "REGION", "AMI", "AGE", "STATE", "DIGEST", *tested, "BASE", "BASE AGE", "COMMIT")
@@ -147,7 +155,7 @@ def images_table(amis: Sequence[ImageAmi], now: datetime) -> Table:
             Cell(item.ami.region),
             Cell(item.ami.id),
             Cell(_age(item.ami, now)),
-            _state(item.ami),
+            state_cell(item.ami),
             Cell(_digest(item.ami)),
             *((_tested(item),) if has_tests else ()),
             Cell(item.base.id if item.base else "-"),
@@ -156,7 +164,8 @@ def images_table(amis: Sequence[ImageAmi], now: datetime) -> Table:
         )
         for item in amis
     )
-    return Table(columns=columns, rows=rows, optional=("COMMIT", "BASE AGE", "STATE", "BASE", *tested, "DIGEST"))
+    states = () if any(item.ami.revoked or not item.ami.available for item in amis) else ("STATE",)
+    return Table(columns=columns, rows=rows, optional=("COMMIT", "BASE AGE", *states, "BASE", *tested, "DIGEST"))
 
 
 def _tested(item: ImageAmi) -> Cell:
@@ -204,8 +213,8 @@ def _label(listing: Listing, lineage: Lineage, region: str, now: datetime) -> It
     yield Cell(_age(ami, now), "dim")
     if image:
         yield Cell(_digest(ami), "dim")
-    if not ami.available:
-        yield _state(ami)
+    if ami.revoked or not ami.available:
+        yield state_cell(ami)
 
 
 def _age(ami: Ami, now: datetime) -> str:
@@ -218,8 +227,18 @@ def _base_age(item: ImageAmi, now: datetime) -> Cell:
     return Cell("gone", "red") if item.base_ami is None else Cell(_age(item.base_ami, now))
 
 
-def _state(ami: Ami) -> Cell:
-    return Cell(ami.state.value, "green" if ami.available else "yellow")
+def state_cell(ami: Ami) -> Cell:
+    """Returns EC2's state, or what ami-bakery made of it: `revoked`, `quarantined`."""
+    state = "quarantined" if _quarantined_since(ami) else ami.state.value
+    if ami.revoked:
+        return Cell("revoked" if ami.available else f"revoked, {state}", "red")
+    return Cell(state, "green" if ami.available else "yellow")
+
+
+def _quarantined_since(ami: Ami) -> str | None:
+    """Returns when prune disabled an AMI. An enabled AMI may still have the tags."""
+    quarantine = read_quarantine(ami.tags) if ami.state is AmiState.DISABLED else None
+    return quarantine.since.isoformat() if quarantine else None
 
 
 def _digest(ami: Ami) -> str:

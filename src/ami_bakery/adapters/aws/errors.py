@@ -43,6 +43,7 @@ _BY_CODE = {
 }
 _DEFAULT_KEY = re.compile(r"(?i)encrypted .*(can.?t|cannot) be shared")
 """EC2 has two codes and two messages for this: one for AMIs, one for snapshots."""
+_DENIED_ACTION = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")
 _OWN_KEY = (
     "To share encrypted AMIs, use a customer managed KMS key, and share that key too. Set it as `kms_key` for copies, "
     "and as `kms_key_id` in the template for the region of the build; or remove the accounts from `share_with`."
@@ -192,7 +193,9 @@ def _refused(call: AwsCall, doing: str, error: Exception) -> BakeryError:
         return _no_role(call.settings, doing, operation, code, message)
     wrong = f"{call.service} answered {code} to {call.action}: {_shortened(message)}"
     if is_denial(code):
-        todo = f"Allow the action {call.service.lower()}:{call.action} for these credentials."
+        # The message may name another action, which AWS calls for this one.
+        named = _DENIED_ACTION.search(message)
+        todo = f"Allow the action {named[1] if named else f'{call.service.lower()}:{call.action}'} for these credentials."
     elif _DEFAULT_KEY.search(message):
         todo = _OWN_KEY
     else:

@@ -1,4 +1,4 @@
-"""`ami-bakery images`: lists built AMIs, outdated AMIs, their lineage, or orphaned resources."""
+"""`ami-bakery images`: lists built AMIs, outdated AMIs, their lineage or use, or orphaned resources."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from ami_bakery.render.images import (
 if TYPE_CHECKING:
     import argparse
 
+    from ami_bakery.ports import Ports
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
@@ -36,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="show AMIs older than the current definition, and what changed",
     )
     view.add_argument("--lineage", action="store_true", help="show AMIs as a parent/child tree")
+    view.add_argument(
+        "--used",
+        action="store_true",
+        help="show what uses each AMI: instances, launch templates, Auto Scaling groups, launch configurations, SSM "
+        "parameters; and how far it is behind the newest build",
+    )
     view.add_argument(
         "--orphans",
         action="store_true",
@@ -63,6 +71,8 @@ def run(context: CommandContext) -> int:
         nothing = _lineage(context, listing)
     elif context.arguments.outdated:
         nothing = _outdated(context, listing)
+    elif context.arguments.used:
+        nothing = _used(context, listing, resolver.ports)
     else:
         nothing = _all(context, listing)
     if nothing and names:
@@ -78,6 +88,18 @@ def _all(context: CommandContext, listing: Listing) -> str:
     elif amis:
         context.answer(context.draw(images_table(amis, listing.now)))
     return "" if amis else _NO_AMIS
+
+
+def _used(context: CommandContext, listing: Listing, ports: Ports) -> str:
+    from ami_bakery.inspect.used_amis import find_uses
+    from ami_bakery.render.usage_table import usage_json, usage_table
+
+    used = find_uses(ports, listing.made())
+    if context.arguments.json:
+        context.answer(usage_json(used, listing.now))
+    elif used:
+        context.answer(context.draw(usage_table(used)))
+    return "" if used else _NO_AMIS
 
 
 def _outdated(context: CommandContext, listing: Listing) -> str:

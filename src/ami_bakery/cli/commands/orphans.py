@@ -55,6 +55,7 @@ _VIEWS = {
     "orphans": "Run `ami-bakery images --orphans`.",
     "outdated": "Run `ami-bakery images --outdated`.",
     "tree": "Run `ami-bakery images --lineage`.",
+    "used": "Run `ami-bakery images --used`.",
     "list": "Run `ami-bakery images` alone to list all AMIs.",
     "ls": "Run `ami-bakery images` alone to list all AMIs.",
 }
