@@ -37,7 +37,11 @@ class CopyRequest(Frozen):
 
 
 class Ec2(Protocol):
-    """AMIs in EC2, one region per call. Each method reads all pages, and raises `AwsError`."""
+    """AMIs in EC2, one region per call. Each method reads all pages, and raises `AwsError`.
+
+    `find_by_digest`, `find_by_image`, `find_tagged`, `find_with_any_digest` and `find_by_name` also return disabled
+    AMIs. The other methods do not: for them, a disabled AMI does not exist.
+    """
 
     def default_region(self) -> str:
         """Returns the region of the environment or the AWS profile. Raises `UsageError` if neither has one."""

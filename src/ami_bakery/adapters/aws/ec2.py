@@ -76,7 +76,8 @@ class BotoEc2:
         return self._find("listing built AMIs", region, f"tag:{IMAGE_TAG}", images, owners, IncludeDisabled=True)
 
     def find_tagged(self, region: str, images: Sequence[str], tag: str) -> tuple[Ami, ...]:
-        return self._find("looking up shared AMIs", region, f"tag:{IMAGE_TAG}", images, key=tag)
+        doing = f"looking up AMIs with the tag {tag}"
+        return self._find(doing, region, f"tag:{IMAGE_TAG}", images, key=tag, IncludeDisabled=True)
 
     def find_test_failed(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
         return self._find("looking up AMIs that failed their test", region, f"tag:{TEST_FAILED_TAG}", digests, owners)
