@@ -96,7 +96,7 @@ def test_groups_and_launch_configurations_name_amis(
     usage: BotoAmiUsage, ec2: Any, ssm: Any, scaling: Any, control: Control
 ) -> None:
     control.change(page_cap=1)
-    configured, default, latest, first, channel = (bake(ec2, f"app-{number}") for number in range(5))
+    configured, default, latest, first, channel, override = (bake(ec2, f"app-{number}") for number in range(6))
     scaling.create_launch_configuration(LaunchConfigurationName="old", ImageId=configured, InstanceType="t3.small")
     made = template(ec2, default)
     add_version(ec2, made, latest)
@@ -106,7 +106,10 @@ def test_groups_and_launch_configurations_name_amis(
     dynamic = template(ec2, "resolve:ssm:/golden", "dynamic")
     mixed = {
         "LaunchTemplateSpecification": {"LaunchTemplateId": numbered, "Version": "1"},
-        "Overrides": [{"InstanceType": "t3.small", "LaunchTemplateSpecification": {"LaunchTemplateName": "dynamic"}}],
+        "Overrides": [
+            {"InstanceType": "t3.small", "LaunchTemplateSpecification": {"LaunchTemplateName": "dynamic"}},
+            {"InstanceType": "t3.large", "ImageId": override},
+        ],
     }
     sources: dict[str, dict[str, Any]] = {
         "configured": {"LaunchConfigurationName": "old"},
@@ -122,6 +125,7 @@ def test_groups_and_launch_configurations_name_amis(
         latest: ["Auto Scaling group latest"],
         first: ["Auto Scaling group mixed"],
         channel: ["Auto Scaling group mixed"],
+        override: ["Auto Scaling group mixed"],
     }
     assert shown(usage.auto_scaling_amis(HOME)) == expected
     versions = [(one.template, one.version, one.ami, one.aliases) for one in usage.template_versions(HOME, [dynamic, made])]
@@ -133,7 +137,7 @@ def test_groups_and_launch_configurations_name_amis(
     ec2.delete_launch_template(LaunchTemplateId=made)
     ec2.modify_launch_template(LaunchTemplateId=numbered, DefaultVersion="2")
     ec2.delete_launch_template_versions(LaunchTemplateId=numbered, Versions=["1"])
-    gone = {ami: expected[ami] for ami in (configured, channel)}
+    gone = {ami: expected[ami] for ami in (configured, channel, override)}
     assert shown(usage.auto_scaling_amis(HOME)) == gone, "these groups cannot launch instances"
     assert usage.template_versions(HOME, [made]) == ()
     ssm.delete_parameter(Name="/golden")

@@ -89,6 +89,19 @@ def test_ami_that_cannot_be_launched_is_refused(scaling: Any, ec2: Any, client: 
     assert (code, "is currently disabled" in text) == ("ValidationError", True)
 
 
+def test_override_can_name_an_ami_that_can_be_launched(scaling: Any, ec2: Any) -> None:
+    made, other = template(ec2, bake(ec2, "app")), bake(ec2, "other")
+
+    def policy(ami: str) -> dict[str, Any]:
+        overrides = [{"InstanceType": "t3.small", "ImageId": ami}]
+        return {"LaunchTemplate": {"LaunchTemplateSpecification": {"LaunchTemplateId": made}, "Overrides": overrides}}
+
+    absent = policy("ami-0123456789abcdef0")
+    assert refusal(group, scaling=scaling, MixedInstancesPolicy=absent)[0] == "ValidationError"
+    found = group(scaling, MixedInstancesPolicy=policy(other))["MixedInstancesPolicy"]["LaunchTemplate"]
+    assert found["Overrides"][0]["ImageId"] == other
+
+
 def test_unknown_templates_configurations_and_groups_are_refused(scaling: Any, ec2: Any) -> None:
     missing = {"LaunchTemplateId": "lt-0123456789abcdef0"}
     code, text = refusal(group, scaling=scaling, LaunchTemplate=missing)

@@ -192,6 +192,10 @@ class GroupActions(CheckedResponse, AutoScalingResponse):
             if not image_id:
                 raise ValidationError(f"{_TEMPLATE_TEXT} The launch template must include an AMI ID.")  # a guess
             self._require_image(image_id, _TEMPLATE_TEXT)
+        launch = (self._get_param("MixedInstancesPolicy") or {}).get("LaunchTemplate") or {}
+        for override in launch.get("Overrides") or ():
+            if image_id := override.get("ImageId"):
+                self._require_image(image_id, _TEMPLATE_TEXT)  # the text is a guess
 
     def _templates(self) -> Iterator[dict[str, Any]]:
         """Yields the specification of each launch template that the request names."""
