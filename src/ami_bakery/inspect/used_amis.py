@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from ami_bakery.ports import Ports
 
 Answer = TypeVar("Answer")
-_SCALING = (ReferenceKind.LAUNCH_CONFIGURATION, ReferenceKind.AUTO_SCALING_GROUP)
+_OTHERS = (
+    ReferenceKind.PARAMETER,
+    ReferenceKind.IMAGE_RECIPE,
+    ReferenceKind.CONTAINER_RECIPE,
+    ReferenceKind.OTHER,
+)
 
 
 class UsedTemplate(Frozen):
@@ -31,9 +36,10 @@ class UsedTemplate(Frozen):
 class UsedAmi(Frozen):
     """What uses one AMI. None: it could not be read.
 
-    behind     None if EC2 has no date of the AMI
-    groups     Auto Scaling groups
-    others     SSM parameters and recipes
+    behind          None if EC2 has no date of the AMI
+    groups          Auto Scaling groups
+    configurations  launch configurations
+    others          SSM parameters and recipes
     """
 
     made: ImageAmi
@@ -88,17 +94,18 @@ def _read_region(ports: Ports, region: str, amis: Sequence[str]) -> _RegionUse:
 
     usage = ports.usage
     references = unless_failed(partial(usage.references, region, amis))
-    named = {one.name for found in (references or {}).values() for one in found if _is(one, ReferenceKind.LAUNCH_TEMPLATE)}
+    named = {
+        one.name
+        for found in (references or {}).values()
+        for one in found
+        if one.kind is ReferenceKind.LAUNCH_TEMPLATE
+    }
     return _RegionUse(
         references=references,
         scaling=unless_failed(partial(usage.auto_scaling_amis, region)),
         instances=unless_failed(partial(usage.instance_amis, region)),
         versions=unless_failed(partial(usage.template_versions, region, sorted(named))) if named else (),
     )
-
-
-def _is(reference: AmiReference, *kinds: ReferenceKind) -> bool:
-    return reference.kind in kinds
 
 
 def _used(made: ImageAmi, use: _RegionUse, behind: Behind | None) -> UsedAmi:
@@ -114,13 +121,6 @@ def _used(made: ImageAmi, use: _RegionUse, behind: Behind | None) -> UsedAmi:
         configurations=_of_kinds(scaling, ReferenceKind.LAUNCH_CONFIGURATION),
         others=_of_kinds(references, *_OTHERS),
     )
-
-
-_OTHERS = tuple(
-    kind
-    for kind in ReferenceKind
-    if kind not in (*_SCALING, ReferenceKind.INSTANCE, ReferenceKind.LAUNCH_TEMPLATE)
-)
 
 
 def _of_kinds(references: Iterable[AmiReference] | None, *kinds: ReferenceKind) -> tuple[AmiReference, ...] | None:
@@ -141,7 +141,7 @@ def _instances(
 
 def _templates(
     ami: str, references: Iterable[AmiReference], versions: Iterable[TemplateVersion] | None
-) -> Iterable[UsedTemplate]:
+) -> Iterator[UsedTemplate]:
     known = None if versions is None else [version for version in versions if version.ami == ami]
     for one in references:
         if one.kind is ReferenceKind.LAUNCH_TEMPLATE:
