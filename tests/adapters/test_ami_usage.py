@@ -67,9 +67,7 @@ def shown(found: Mapping[str, tuple[AmiReference, ...]]) -> dict[str, list[str]]
     return {ami: sorted(map(str, references)) for ami, references in found.items()}
 
 
-def test_references_are_read_for_any_number_of_amis(
-    usage: BotoAmiUsage, ec2: Any, ssm: Any, control: Control
-) -> None:
+def test_references_are_read_for_any_number_of_amis(usage: BotoAmiUsage, ec2: Any, ssm: Any, control: Control) -> None:
     control.change(page_cap=5)
     amis = sorted(control.seed(HOME, {f"app-{number}": {} for number in range(12)}).values())
     running = launch(ec2, ImageId=amis[0])["InstanceId"]
@@ -128,7 +126,9 @@ def test_groups_and_launch_configurations_name_amis(
         override: ["Auto Scaling group mixed"],
     }
     assert shown(usage.auto_scaling_amis(HOME)) == expected
-    versions = [(one.template, one.version, one.ami, one.aliases) for one in usage.template_versions(HOME, [dynamic, made])]
+    versions = [
+        (one.template, one.version, one.ami, one.aliases) for one in usage.template_versions(HOME, [dynamic, made])
+    ]
     assert versions == [
         (dynamic, 1, channel, ("$Default", "$Latest")),
         (made, 1, default, ("$Default",)),
@@ -160,15 +160,16 @@ def test_instances_are_listed_with_their_amis(usage: BotoAmiUsage, ec2: Any, con
     assert abs(datetime.now(UTC) - app.launched) < timedelta(hours=1)
     control.enforce(policy(allow("ec2:DescribeInstances")))
     without = {one.instance: one for one in usage.instance_amis(HOME) if one.instance in instances}
-    assert [(one.ami, one.state, one.ami_name) for one in without.values()] == [(ami, "running", ""), (gone, "stopped", "")]
+    assert [(one.ami, one.state, one.ami_name) for one in without.values()] == [
+        (ami, "running", ""),
+        (gone, "stopped", ""),
+    ]
     control.enforce(policy(allow("ec2:DescribeImages")))
     with pytest.raises(DeniedError, match="DescribeInstances"):
         usage.instance_amis(HOME)
 
 
-def test_newest_complete_usage_report_counts(
-    usage: BotoAmiUsage, ec2: Any, local: LocalAws, control: Control
-) -> None:
+def test_newest_complete_usage_report_counts(usage: BotoAmiUsage, ec2: Any, local: LocalAws, control: Control) -> None:
     control.change(report_seconds=1000, usage_lag_seconds=0)
     ami, unused = bake(ec2, "app"), bake(ec2, "unused")
     ec2.modify_image_attribute(ImageId=ami, LaunchPermission={"Add": [{"UserId": OTHER}]})
@@ -213,7 +214,10 @@ def test_deregistration_deletes_snapshots_and_returns_each_result(
 ) -> None:
     ami, failing = bake(ec2, "app"), bake(ec2, "failing")
     (snapshot,), (kept,) = (
-        [device["Ebs"]["SnapshotId"] for device in ec2.describe_images(ImageIds=[one])["Images"][0]["BlockDeviceMappings"]]
+        [
+            device["Ebs"]["SnapshotId"]
+            for device in ec2.describe_images(ImageIds=[one])["Images"][0]["BlockDeviceMappings"]
+        ]
         for one in (ami, failing)
     )
     assert usage.snapshot_sizes(HOME, [snapshot, "snap-0123456789abcdef0"]).keys() == {snapshot}

@@ -40,7 +40,9 @@ def test_a_server_error_suggests_to_run_again_and_may_have_been_carried_out(code
 def test_denial_of_a_dependent_action_names_that_action() -> None:
     """DescribeImageReferences needs permissions of other services, which EC2 checks for the caller."""
     call = AwsCall(doing="looking up uses", service="EC2", action="DescribeImageReferences", region="us-east-1")
-    message = "User: arn:aws:iam::123456789012:user/a is not authorized to perform: ssm:DescribeParameters on resource: *"
+    message = (
+        "User: arn:aws:iam::123456789012:user/a is not authorized to perform: ssm:DescribeParameters on resource: *"
+    )
     with pytest.raises(AwsError) as caught, explained(call):
         raise ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": message}}, "DescribeImageReferences")
     assert caught.value.todo == "Allow the action ssm:DescribeParameters for these credentials."

@@ -287,8 +287,14 @@ def test_circular_from_shows_the_path() -> None:
         ("version = 1\n[images.a]\ntemplate = 'x'\nfrom = {ssm = '/x', owners = ['self']}", "ssm cannot be combined"),
         ("version = 1\n[images.a]\ntemplate = 'x'\nfrom = {ownres = ['self']}", "did you mean 'owners'"),
         ("version = 1\n[images.a]\ntemplate = 'x'\nmax_age = '0d'", "30d"),
-        ("version = 1\n[images.a]\ntemplate = 'x'\nkeep = {lats = 3}", "4: images.a.keep.lats: unknown key; did you mean 'last'"),
-        ("version = 1\n[images.a]\ntemplate = 'x'\nkeep = {last = 2.5}", "keep.last: expected a number without decimals, got 2.5"),
+        (
+            "version = 1\n[images.a]\ntemplate = 'x'\nkeep = {lats = 3}",
+            "4: images.a.keep.lats: unknown key; did you mean 'last'",
+        ),
+        (
+            "version = 1\n[images.a]\ntemplate = 'x'\nkeep = {last = 2.5}",
+            "keep.last: expected a number without decimals, got 2.5",
+        ),
         ("version = 1\n[images.a]\ntemplate = 'x'\nkeep = {last = -1}", "keep.last: expected 0 or more, got -1"),
         ("version = 1\n[images.a]\ntemplate = 'x'\nkeep = {within = '90'}", "keep.within: expected a duration"),
         ("version = 1\n[images.a]\ntemplate = 'x'\nkeep = {}", "expected `last`, `within` or both"),

@@ -44,9 +44,7 @@ def planned_image(plan: ImagePlan) -> PlannedImage:
     )
 
 
-def channel_policy(
-    adopt: bool, timeout: timedelta | None, wait: bool, wait_timeout: timedelta | None
-) -> ChannelPolicy:
+def channel_policy(adopt: bool, timeout: timedelta | None, wait: bool, wait_timeout: timedelta | None) -> ChannelPolicy:
     from ami_bakery.bake import WaitPolicy
     from ami_bakery.release.promotion import DEFAULT_TIMEOUT, ChannelPolicy
 

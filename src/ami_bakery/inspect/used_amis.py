@@ -95,10 +95,7 @@ def _read_region(ports: Ports, region: str, amis: Sequence[str]) -> _RegionUse:
     usage = ports.usage
     references = unless_failed(partial(usage.references, region, amis))
     named = {
-        one.name
-        for found in (references or {}).values()
-        for one in found
-        if one.kind is ReferenceKind.LAUNCH_TEMPLATE
+        one.name for found in (references or {}).values() for one in found if one.kind is ReferenceKind.LAUNCH_TEMPLATE
     }
     return _RegionUse(
         references=references,

@@ -61,8 +61,8 @@ class RevocationOutcome(Frozen):
     @property
     def errors(self) -> tuple[BakeryError, ...]:
         """All failures. Channels that cannot be read are one only if they were to be rolled back."""
-        unread = self.unread if self.rolls_back else None
-        found = (*(part.error for part in (*self.changes, *self.rolled_back)), unread)
+        found = [change.error for change in self.changes] + [change.error for change in self.rolled_back]
+        found.append(self.unread if self.rolls_back else None)
         return tuple(error for error in found if error is not None)
 
     @property
@@ -97,7 +97,9 @@ def revoke_and_roll_back(
     from ami_bakery.release.promotion import roll_back
 
     channels = dict.fromkeys((row.image, row.channel) for row in rows)
-    rolled_back = [change for image, channel in channels for change in roll_back(resolver, [image], channel, "", policy)]
+    rolled_back = [
+        change for image, channel in channels for change in roll_back(resolver, [image], channel, "", policy)
+    ]
     return RevocationOutcome(changes=changes, channels=rows, rolls_back=True, rolled_back=tuple(rolled_back))
 
 

@@ -85,7 +85,9 @@ class GroupReader:
             if error.code != _NO_VERSION:
                 raise
             # One missing version fails the whole call.
-            return [] if len(versions) == 1 else [v for one in versions for v in self._versions(region, template, [one])]
+            return (
+                [] if len(versions) == 1 else [v for one in versions for v in self._versions(region, template, [one])]
+            )
 
     def described(self, region: str, request: Mapping[str, Any]) -> list[Any]:
         """Returns all versions that match, with SSM parameters resolved to AMIs."""

@@ -195,7 +195,9 @@ def _refused(call: AwsCall, doing: str, error: Exception) -> BakeryError:
     if is_denial(code):
         # The message may name another action, which AWS calls for this one.
         named = _DENIED_ACTION.search(message)
-        todo = f"Allow the action {named[1] if named else f'{call.service.lower()}:{call.action}'} for these credentials."
+        todo = (
+            f"Allow the action {named[1] if named else f'{call.service.lower()}:{call.action}'} for these credentials."
+        )
     elif _DEFAULT_KEY.search(message):
         todo = _OWN_KEY
     else:
