@@ -219,7 +219,7 @@ def test_used_shows_what_uses_each_ami(bakery: Harness, ec2: EC2Client, local: L
         AvailabilityZones=["us-east-1a"],
         LaunchTemplate={"LaunchTemplateName": "web"},
     )
-    ssm.put_parameter(Name="/golden", Value=new, Type="String", DataType="aws:ec2:image")
+    ssm.put_parameter(Name="/app/golden", Value=new, Type="String", DataType="aws:ec2:image")
     for client in (scaling, ssm):
         client.close()
 
@@ -236,7 +236,7 @@ def test_used_shows_what_uses_each_ami(bakery: Harness, ec2: EC2Client, local: L
     assert (listed[old]["auto_scaling_groups"], listed[old]["others"]) == (["web"], [])
     assert (listed[old]["behind_builds"], listed[new]["behind_builds"]) == (1, 0)
     assert listed[old]["behind_seconds"] > 0
-    assert [other["name"] for other in listed[new]["others"]] == ["/golden"]
+    assert [other["name"] for other in listed[new]["others"]] == ["/app/golden"]
 
     bakery.control.enforce(without("usage-policy.json", "autoscaling:DescribeAutoScalingGroups"))
     run = bakery.run("images", "--used", "app", "--region", "us-east-1")
