@@ -18,9 +18,9 @@ from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, Ami
 from ami_bakery.core.ec2.run import RUN_TAG
 from ami_bakery.define.accounts import account_findings, check_account
 from ami_bakery.errors import AwsError, BakeryError, PackerError, TemplateError, VerificationError
+from ami_bakery.plan.build_checks import check_build_can_succeed, missing_base_error
 from ami_bakery.plan.build_request import build_request
 from ami_bakery.plan.changes import commit_of
-from ami_bakery.plan.build_checks import check_build_can_succeed, missing_base_error
 
 if TYPE_CHECKING:
     from ami_bakery.bake.waiters import AmiWaiter
