@@ -1,18 +1,21 @@
-"""Hashes of many files, some of them large."""
+"""Hashes of very many files, some of them large, some of them from worker processes."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from ami_bakery.adapters.files.file_hashes import file_hashes
+from ami_bakery.adapters.files.hash_worker import EXECUTABLE, HASH_AT, REGULAR, SKIPPED, record_size, records
 from ami_bakery.errors import SourceError
 
 COUNT = 7000
+WORKERS = min(len(os.sched_getaffinity(0)) - 1, 3)
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +39,50 @@ def expected(paths: tuple[Path, ...], algorithm: str = "sha256") -> list[tuple[s
     ]
 
 
+def children() -> list[int]:
+    tasks = Path("/proc/self/task").glob("*/children")
+    return [int(pid) for task in tasks for pid in task.read_text().split()]
+
+
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256"])
-def test_hashes_come_in_order(many: tuple[Path, ...], algorithm: str) -> None:
+def test_hashes_come_in_order_and_no_process_remains(many: tuple[Path, ...], algorithm: str) -> None:
+    before = children()
     assert list(hashes(many, algorithm)) == expected(many, algorithm)
+    assert children() == before
+
+
+def test_worker_processes_start_only_for_very_many_files(many: tuple[Path, ...]) -> None:
+    before = set(children())
+    few = hashes(many[:1000])
+    next(few)
+    assert set(children()) == before
+    assert len(list(few)) == 999
+    reading = hashes(many)
+    next(reading)
+    assert len(set(children()) - before) == WORKERS
+    assert isinstance(reading, Generator)
+    reading.close()
+    assert set(children()) == before, "an abandoned generator leaves no process"
+
+
+def test_files_of_a_killed_worker_are_hashed_by_the_main_process(many: tuple[Path, ...]) -> None:
+    before = set(children())
+    reading = hashes(many)
+    found = [next(reading)]
+    for pid in set(children()) - before:
+        os.kill(pid, signal.SIGKILL)
+    assert [*found, *reading] == expected(many)
+
+
+def test_a_worker_hashes_small_files_and_skips_the_others(many: tuple[Path, ...], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    asked = [
+        os.fsencode(path) for path in (many[0], tmp_path / "pipe", tmp_path / "absent", tmp_path, many[500], many[8])
+    ]
+    answer, size = records(asked, "sha1"), record_size("sha1")
+    found = [answer[at : at + size] for at in range(0, len(answer), size)]
+    assert [record[0] for record in found] == [REGULAR, SKIPPED, SKIPPED, SKIPPED, SKIPPED, EXECUTABLE]
+    assert found[0][HASH_AT:] == hashlib.sha1(many[0].read_bytes()).digest()
 
 
 def test_progress_counts_files_and_bytes(many: tuple[Path, ...]) -> None:

@@ -1,22 +1,30 @@
-"""Hashes files in order, large files in several threads."""
+"""Hashes files in order: large files in several threads, very many small files in several processes."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice, repeat, zip_longest
+from typing import TYPE_CHECKING
 
+from ami_bakery.adapters.files.hash_worker import ALGORITHMS, SMALL, is_unchanged, open_to_read
 from ami_bakery.errors import SourceError
+
+if TYPE_CHECKING:
+    from ami_bakery.adapters.files.worker_hashes import WorkerHashes, WorkerResult
 
 Hash = tuple[str, bool]
 """The hash in hexadecimal, and whether the file's owner may execute it."""
-_ALGORITHMS = {"sha256": hashlib.sha256, "sha1": hashlib.sha1}
-_SMALL = 1 << 18
-"""Bytes. A smaller file is read with one call."""
+_Path = tuple[str, bytes]
+"""The path for messages, and the path for the operating system."""
+_MANY = 3000
+"""With fewer files, starting a worker process takes longer than it saves."""
+_WORKERS_AT_MOST = 3
 _AHEAD = 1024
 """Maximum number of files that are read while an earlier large file is hashed."""
 _OPEN_AHEAD = 64
@@ -35,11 +43,11 @@ def file_hashes(
     paths     pairs of the path for messages and the path for the operating system
     progress  receives the number of files and of bytes so far, between files and while waiting for one
     """
-    hashing = _Hashing(algorithm, progress)
+    hashing, workers = _Hashing(algorithm, progress), _Workers(algorithm)
     waiting: deque[Hash | _LargeFile | SourceError] = deque()
     try:
-        for path, os_path in paths:
-            result = hashing.start(path, os_path)
+        for path, os_path, known in workers.share(paths, hashing.report):
+            result = hashing.start(path, os_path) if known is None else hashing.counted(known)
             if isinstance(result, tuple) and not waiting:
                 yield result
                 continue
@@ -52,6 +60,48 @@ def file_hashes(
             yield hashing.finish(waiting.popleft())
     finally:
         hashing.stop()
+        workers.end()
+
+
+class _Workers:
+    """Worker processes, if there are very many files and several cores."""
+
+    def __init__(self, algorithm: str) -> None:
+        self._algorithm = algorithm
+        self._started: list[WorkerHashes] = []
+
+    def share(
+        self, paths: Iterable[_Path], report: Callable[[], None]
+    ) -> Iterator[tuple[str, bytes, WorkerResult | None]]:
+        """Yields all paths in order, and a worker's result; None if this process must hash the file.
+
+        This process hashes the first part of the files, and meanwhile each worker another part.
+        """
+        rest = iter(paths)
+        first = list(islice(rest, _MANY))
+        workers = min(_cores() - 1, _WORKERS_AT_MOST) if len(first) == _MANY else 0
+        everything = [*first, *rest]
+        size = -(-len(everything) // (workers + 1)) or 1
+        own, *parts = [everything[start : start + size] for start in range(0, len(everything), size)] or [[]]
+        with suppress(OSError):
+            for part in parts:
+                self._start(part)
+        yield from ((path, os_path, None) for path, os_path in own)
+        for part, worker in zip_longest(parts, self._started):
+            while worker is not None and not worker.wait(_REPORT_SECONDS):
+                report()
+            results = repeat(None) if worker is None else worker.results()
+            for (path, os_path), result in zip(part, results, strict=False):
+                yield path, os_path, result
+
+    def end(self) -> None:
+        for worker in self._started:
+            worker.end()
+
+    def _start(self, part: Iterable[_Path]) -> None:
+        from ami_bakery.adapters.files.worker_hashes import WorkerHashes
+
+        self._started.append(WorkerHashes([os_path for _, os_path in part], self._algorithm))
 
 
 class _LargeFile:
@@ -77,7 +127,7 @@ class _Hashing:
     """Hashes small files in this thread, and large files in several threads."""
 
     def __init__(self, algorithm: str, progress: Callable[[int, int], None]) -> None:
-        self._new_hash = _ALGORITHMS[algorithm]
+        self._new_hash = ALGORITHMS[algorithm]
         self._progress = progress
         self._files = 0
         self._bytes = 0
@@ -89,15 +139,28 @@ class _Hashing:
 
     def start(self, path: str, os_path: bytes) -> Hash | _LargeFile | SourceError:
         """Hashes a small file; hands a large file to the threads. Returns failures: earlier files come first."""
-        if self._files % _REPORT_FILES == 0:
-            self._progress(self._files, self._bytes)
-        self._files += 1
+        self._count()
         try:
             return self._read(path, os_path)
         except SourceError as failure:
             return failure
         except OSError as error:
             return read_error(path, error)
+
+    def counted(self, known: WorkerResult) -> Hash:
+        """Counts a file that a worker process hashed."""
+        self._count()
+        file_hash, executable, size = known
+        self._bytes += size
+        return file_hash, executable
+
+    def _count(self) -> None:
+        if self._files % _REPORT_FILES == 0:
+            self.report()
+        self._files += 1
+
+    def report(self) -> None:
+        self._progress(self._files, self._bytes)
 
     def is_full(self, waiting: deque[Hash | _LargeFile | SourceError]) -> bool:
         return self._open > _OPEN_AHEAD or len(waiting) > _AHEAD
@@ -108,23 +171,22 @@ class _Hashing:
             raise result
         if not isinstance(result, _LargeFile):
             return result
-        self._progress(self._files, self._bytes)
+        self.report()
         while not result.done.wait(_REPORT_SECONDS):
-            self._progress(self._files, self._bytes)
+            self.report()
         self._open -= 1
         if result.failure is not None:
             raise result.failure
         return result.hash, _is_executable(result.before)
 
     def _read(self, path: str, os_path: bytes) -> Hash | _LargeFile:
-        # Open without blocking, as a pipe would, and reject files that are not regular.
-        descriptor = os.open(os_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = open_to_read(os_path)
         kept = False
         try:
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
                 raise SourceError(f"reading {path}", "not a regular file", "Remove it from the inputs.")
-            if before.st_size >= _SMALL:
+            if before.st_size >= SMALL:
                 kept = True
                 return self._hand_to_threads(_LargeFile(path, descriptor, before))
             # One byte more than the size, to detect that the file grew.
@@ -190,12 +252,7 @@ class _Hashing:
 
 def check_unchanged(path: str, before: os.stat_result, after: os.stat_result, size: int) -> None:
     """Raises `SourceError` if a file changed while it was read. `size`: bytes read."""
-    unchanged = (
-        before.st_size == after.st_size == size
-        and before.st_mtime_ns == after.st_mtime_ns
-        and before.st_ctime_ns == after.st_ctime_ns
-    )
-    if not unchanged:
+    if not is_unchanged(before, after, size):
         raise generated_content(path) if _is_generated(before, after, size) else _changed(path)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import TypeAlias
 
 from ami_bakery.template.expression import cty, cty_types
@@ -44,7 +43,6 @@ def _each(value: Cty, wanted: Type) -> tuple[Cty, ...]:
     return tuple(converted)
 
 
-@lru_cache(maxsize=4096)
 def conversion(given: Type, wanted: Type, *, unsafe: bool) -> Conversion | None:
     """Returns the function that converts values of one type to another; None if there is none."""
     found = _conversion(given, wanted, unsafe)
@@ -309,7 +307,6 @@ def unify(kinds: tuple[Type, ...], *, unsafe: bool) -> Type | None:
     return _unify(kinds, unsafe)
 
 
-@lru_cache(maxsize=4096)
 def _unify(kinds: tuple[Type, ...], unsafe: bool) -> Type | None:
     if all(kind == kinds[0] for kind in kinds) and kinds[0].is_primitive:
         return kinds[0]

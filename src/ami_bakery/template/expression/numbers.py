@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 _WRITTEN = re.compile(r"([+-]?)(\d*)(?:\.(\d*))?(?:([eEpP])([+-]?\d+))?")
 _LARGEST = 4000
@@ -44,7 +43,6 @@ class Number:
         return Number(str(value).startswith("-"), abs(top), 1 - bottom.bit_length(), 53)
 
     @staticmethod
-    @lru_cache(maxsize=1024)
     def parse(text: str) -> Number | None:
         """Parses a string as cty does; None if it is not a number."""
         found = _WRITTEN.fullmatch(text)

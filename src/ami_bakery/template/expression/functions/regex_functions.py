@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any
 
 from ami_bakery.template.expression import cty
@@ -16,7 +15,6 @@ _ONLY_ONE = re.compile(r"\\C|\(\?<|\\pN|\\p\{\^")
 _REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
 
 
-@lru_cache(maxsize=256)
 def _compiled(pattern: str) -> Any:
     re2: Any
     try:
