@@ -18,10 +18,20 @@ from mypy_boto3_ec2 import EC2Client
 from ami_bakery.adapters.aws.ec2 import BotoEc2
 from ami_bakery.adapters.aws.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.aws.ec2_direct import Ec2Query, StaticSettings, encode, signed_headers, static_settings
-from ami_bakery.adapters.aws.ec2_xml import Ec2Response, done, image_dicts, key_pair, security_groups, snapshots
+from ami_bakery.adapters.aws.ec2_lock import KeyPairLocks
+from ami_bakery.adapters.aws.ec2_xml import (
+    Ec2Response,
+    done,
+    image_dicts,
+    key_pair,
+    resource_tags,
+    security_groups,
+    snapshots,
+)
 from ami_bakery.adapters.aws.session import AwsSession
 from ami_bakery.adapters.aws.temporary_resources import BotoTemporaryResources
 from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, Ami
+from ami_bakery.core.lock.lock import LOCK_TAG
 from ami_bakery.local import LocalAws
 from ami_bakery.local.faults import FaultKind, InjectedFault
 from tests.counting_proxy import CountingProxy
@@ -109,6 +119,16 @@ def test_security_groups_are_the_same_as_botocores(both: Both, ec2: EC2Client) -
     assert plain.security_groups("us-east-1") == ()
 
 
+def test_locks_are_the_same_as_botocores(both: Both) -> None:
+    plain, botocore = KeyPairLocks(both.plain_session), KeyPairLocks(both.session)
+    assert plain.of_digests("us-east-1", ["ab"]) == ()
+    made = plain.acquire("us-east-1", "lock-1", {LOCK_TAG: "ab", "<ä>": "", "other": "a & b"})
+    (found,) = plain.of_digests("us-east-1", ["ab", "cd"])
+    assert (found.id, found.tags) == (made, {LOCK_TAG: "ab", "<ä>": "", "other": "a & b"})
+    (theirs,) = botocore.of_digests("us-east-1", ["ab", "cd"])
+    assert (theirs.id, theirs.tags) == (found.id, found.tags)
+
+
 def test_tags_are_set_as_botocore_sets_them(both: Both, ec2: EC2Client) -> None:
     volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
     both.plain.tag("us-east-1", [volume], {"<ä>": "a b/+~", "empty": ""})
@@ -123,6 +143,7 @@ def test_tags_are_set_as_botocore_sets_them(both: Both, ec2: EC2Client) -> None:
         (snapshots, "<DescribeImagesResponse xmlns='e'><snapshotSet><item/></snapshotSet>"),
         (key_pair, "<DescribeImagesResponse xmlns='e'><keyName>n</keyName>"),
         (security_groups, "<DescribeImagesResponse xmlns='e'><securityGroupInfo><item/></securityGroupInfo>"),
+        (resource_tags, "<DescribeImagesResponse xmlns='e'><tagSet><item><key>k</key></item></tagSet>"),
         (done, "<DescribeImagesResponse xmlns='e'><return>false</return>"),
         (image_dicts, "<ErrorResponse xmlns='e'>"),
         (image_dicts, "<html>"),

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.aws.batches import FILTER_VALUES, batches
-from ami_bakery.adapters.aws.ec2_xml import key_pair
+from ami_bakery.adapters.aws.ec2_xml import key_pair, resource_tags
 from ami_bakery.adapters.aws.errors import explained
 from ami_bakery.adapters.aws.session import as_tags
 from ami_bakery.core.lock.lock import LOCK_TAG, LockRecord
@@ -110,8 +110,12 @@ class KeyPairLocks:
             client.delete_key_pair(KeyPairId=lock)
 
     def _tags(self, region: str, filters: Mapping[str, Sequence[str]]) -> Iterator[Any]:
-        client: EC2Client = self._session.client("ec2", region)
         conditions: Any = [{"Name": name, "Values": list(values)} for name, values in filters.items()]
+        found = self._session.query.call(region, "DescribeTags", {"Filters": conditions}, resource_tags)
+        if found is not None:
+            yield from found
+            return
+        client: EC2Client = self._session.client("ec2", region)
         with explained(self._session.call("reading the lock", "EC2", "DescribeTags", region)):
             for page in client.get_paginator("describe_tags").paginate(Filters=conditions):
                 yield from page["Tags"]

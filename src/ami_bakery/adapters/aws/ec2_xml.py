@@ -66,6 +66,16 @@ def snapshots(response: Ec2Response) -> list[dict[str, Any]]:
     return found
 
 
+def resource_tags(response: Ec2Response) -> list[dict[str, Any]]:
+    found = [
+        {"ResourceId": item.text("resourceId"), "Key": item.text("key") or "", "Value": item.text("value") or ""}
+        for item in response.items("tagSet")
+    ]
+    if not all(tag["ResourceId"] for tag in found):
+        raise ValueError("a tag without a resource id")
+    return found
+
+
 def key_pair(response: Ec2Response) -> list[str]:
     """Returns the id of a created key pair."""
     key_pair_id = response.text("keyPairId")
