@@ -23,6 +23,10 @@ from tests.signals import use_default_signals
 use_default_signals()
 
 
+_SESSION = boto3.Session()
+"""Reads botocore's service models, which takes 0.3 s, once."""
+
+
 class _DockerInOneProcess(LoadScopeScheduling):
     """Distributes tests to pytest-xdist's workers one by one; tests/docker to one worker, which runs the engine."""
 
@@ -111,7 +115,7 @@ def aws_client(local: LocalAws, service: str, region: str = "us-east-1", *, acco
     """A client of the embedded EC2 with the account's credentials, without retries."""
     environment = local.environment({})
     credentials = LocalSettings().accounts[account]
-    return boto3.Session().client(  # type: ignore[call-overload]
+    return _SESSION.client(  # type: ignore[call-overload]
         service,
         region_name=region,
         aws_access_key_id=credentials.access_key_id,
