@@ -65,6 +65,8 @@ def test_old_ami_is_disabled_first_and_deregistered_after_its_quarantine() -> No
         ({"disabled": True}, "unknown"),
         ({"created": NOW - timedelta(hours=23)}, "young"),
         ({"protected": "deregistration protection is on"}, "protected"),
+        ({"children": ("ami-9999",)}, "parent"),
+        ({"enabled": NOW - timedelta(hours=23)}, "young"),
     ],
 )
 def test_each_fact_keeps_a_build_and_its_copies(fact: Mapping[str, Any], reason: str) -> None:
@@ -99,8 +101,8 @@ def test_image_without_a_policy_is_kept() -> None:
 
 
 def test_parents_of_a_kept_build_are_kept() -> None:
-    grandparent, parent = ami(30, image="base"), ami(20, image="base", base=ami(30).key)
-    child = ami(10, base=parent.key, channels=("prod",))
+    grandparent, parent = ami(30, image="base"), ami(20, image="base", bases=(ami(30).key,))
+    child = ami(10, bases=(parent.key,), channels=("prod",))
     assert steps(child, parent, grandparent) == [
         "ami-0010 keep channel",
         "ami-0020 keep parent",
@@ -110,7 +112,7 @@ def test_parents_of_a_kept_build_are_kept() -> None:
 
 def test_parent_of_a_shared_build_is_kept() -> None:
     parent = ami(20, image="base")
-    assert steps(parent, ami(10, base=parent.key, shared_with=("1",))) == [
+    assert steps(parent, ami(10, bases=(parent.key,), shared_with=("1",))) == [
         "ami-0010 report shared",
         "ami-0020 keep parent",
     ]
@@ -118,7 +120,7 @@ def test_parent_of_a_shared_build_is_kept() -> None:
 
 def test_children_are_deregistered_before_their_parents_and_copies_before_the_original() -> None:
     parent = ami(30, image="base")
-    original = ami(10, base=parent.key)
+    original = ami(10, bases=(parent.key,))
     copied = copy_of(original, region="zz-south-1")
     found = decisions(parent, original, copied, how=AT_ONCE)
     assert [one.ami for one in found] == [copied, original, parent]
@@ -128,7 +130,7 @@ def test_children_are_deregistered_before_their_parents_and_copies_before_the_or
 def test_parent_is_not_deregistered_while_a_child_is_in_quarantine() -> None:
     over = {"disabled": True, "quarantined": NOW - 20 * DAY}
     parent = ami(30, image="base", **over)
-    child = ami(10, base=parent.key, disabled=True, quarantined=NOW - DAY)
+    child = ami(10, bases=(parent.key,), disabled=True, quarantined=NOW - DAY)
     assert steps(parent, child) == ["ami-0010 wait quarantine", "ami-0030 wait parent"]
 
 
@@ -150,6 +152,30 @@ def test_quarantined_build_that_is_wanted_again_is_enabled() -> None:
     assert steps(ami(9, unknown="denied", **gone)) == ["ami-0009 keep unknown"]
 
 
+def test_ami_that_someone_else_disabled_is_not_enabled() -> None:
+    assert steps(ami(9, channels=("prod",), disabled=True)) == ["ami-0009 keep channel"]
+    assert steps(ami(9, current=True, disabled=True)) == ["ami-0009 keep current"]
+
+
+def test_interrupted_quarantine_is_completed_or_undone() -> None:
+    """The tags of a quarantine are written before the AMI is disabled, and removed after it is enabled and shared."""
+    begun = {"quarantined": NOW - DAY, "disabled": False}
+    assert steps(ami(9, **begun)) == ["ami-0009 disable expired"]
+    assert steps(ami(9, current=True, **begun)) == ["ami-0009 enable current"]
+    assert steps(ami(9, unknown="denied", **begun)) == ["ami-0009 keep unknown"]
+
+
+def test_parents_of_several_source_amis_are_kept() -> None:
+    bases = (ami(20), ami(21))
+    child = ami(10, bases=tuple(one.key for one in bases), channels=("prod",))
+    assert steps(child, *bases) == ["ami-0010 keep channel", "ami-0021 keep parent", "ami-0020 keep parent"]
+
+
+def test_long_lists_of_uses_are_shortened() -> None:
+    (one,) = decisions(ami(9, uses=tuple(f"instance i-{number}" for number in range(6))))
+    assert one.detail == "instance i-0, instance i-1, instance i-2 and 3 more"
+
+
 def test_shared_ami_is_kept_until_a_report_says_that_nobody_uses_it() -> None:
     shared = ami(9, shared_with=("111111111111",))
 
@@ -160,6 +186,7 @@ def test_shared_ami_is_kept_until_a_report_says_that_nobody_uses_it() -> None:
     assert steps(shared) == ["ami-0009 report shared"]
     assert with_report(1, None) == ["ami-0009 keep shared"]
     assert with_report(1, ("111111111111",)) == ["ami-0009 report shared"]
+    assert with_report(0, ("111111111111",)) == ["ami-0009 keep shared"], "at most one report a day"
     assert with_report(1, ()) == ["ami-0009 disable expired"]
     assert with_report(21, (), **over) == ["ami-0009 report shared"], "the report is older than the quarantine"
     assert with_report(20, (), **over) == ["ami-0009 report shared"], "as old as the quarantine"
@@ -183,7 +210,7 @@ def test_limits_leave_the_rest_for_a_later_run() -> None:
 
 def test_limit_never_separates_a_parent_from_its_children() -> None:
     parent = ami(30, image="base")
-    children = [ami(number, base=parent.key) for number in (3, 4)]
+    children = [ami(number, bases=(parent.key,)) for number in (3, 4)]
     found = steps(parent, *children, how=replace(AT_ONCE, limit=2))
     assert found == ["ami-0004 deregister expired", "ami-0003 deregister expired", "ami-0030 keep limit"]
     assert steps(parent, *children, how=replace(AT_ONCE, limit=1)) == [
@@ -194,9 +221,9 @@ def test_limit_never_separates_a_parent_from_its_children() -> None:
 
 
 def test_amis_that_name_each_other_as_parents_are_decided_once() -> None:
-    one, other = ami(9, base=ami(8).key), ami(8, base=ami(9).key)
+    one, other = ami(9, bases=(ami(8).key,)), ami(8, bases=(ami(9).key,))
     assert sorted(steps(one, other)) == ["ami-0008 disable expired", "ami-0009 disable expired"]
-    assert len(steps(ami(9, base=ami(9).key))) == 1
+    assert len(steps(ami(9, bases=(ami(9).key,)))) == 1
 
 
 _USES = st.sampled_from([(), (), (), ("instance i-1",)])
@@ -216,8 +243,8 @@ def accounts(draw: st.DrawFn) -> list[PrunableAmi]:
             ami(number),
             image=draw(st.sampled_from(["app", "base"])),
             created=draw(st.sampled_from([NOW - days * DAY, NOW - days * DAY, None])),
-            base=draw(st.sampled_from([None, *(one.key for one in found)])),
-            disabled=quarantined is not None or draw(st.integers(0, 9)) == 0,
+            bases=tuple(draw(st.lists(st.sampled_from([one.key for one in found]), max_size=2)) if found else ()),
+            disabled=draw(st.integers(0, 9)) != 0 if quarantined is not None else draw(st.integers(0, 9)) == 0,
             quarantined=quarantined,
             current=draw(st.integers(0, 5)) == 0,
             revoked=draw(st.integers(0, 5)) == 0,
@@ -227,6 +254,8 @@ def accounts(draw: st.DrawFn) -> list[PrunableAmi]:
             shared_with=draw(st.sampled_from([(), (), ("1",)])),
             report=None if report is None else UsageReport(created=NOW - report[0] * DAY, used_by=report[1]),
             protected=draw(st.sampled_from(["", "", "protection is on"])),
+            children=draw(st.sampled_from([(), (), (), ("ami-9999",)])),
+            enabled=draw(st.sampled_from([None, None, NOW - DAY / 2, NOW - 2 * DAY])),
             unknown=draw(st.sampled_from(["", "", "", "denied"])),
         )
         found.append(original)
@@ -255,7 +284,8 @@ def test_used_wanted_or_unknown_builds_and_their_parents_are_never_changed(
         assert policy is not None
         for one in members:
             assert not one.ami.uses and not one.ami.channels and not one.ami.unknown and one.ami.created is not None
-            assert not one.ami.protected
+            assert not one.ami.protected and not one.ami.children
+            assert one.ami.enabled is None or NOW - one.ami.enabled >= DAY
             assert one.ami.revoked or not (one.ami.current or one.ami.rollbacks)
             assert NOW - one.ami.created >= DAY
             if one.ami.shared_with:
@@ -263,10 +293,10 @@ def test_used_wanted_or_unknown_builds_and_their_parents_are_never_changed(
     gone = {one.ami.key for one in found if one.action is PruneAction.DEREGISTER}
     changed = {one.ami.key for one in found if one.action.changes or one.action is PruneAction.WAIT}
     for one in found:
-        if one.ami.base in {member.key for member in amis} and one.ami.key not in gone:
-            assert one.ami.base not in gone, "a parent is deregistered only after its children"
+        for base in one.ami.bases if one.ami.key not in gone else ():
+            assert base not in gone, "a parent is deregistered only after its children"
             if one.action in (PruneAction.KEEP, PruneAction.REPORT, PruneAction.ENABLE):
-                assert one.ami.base not in changed, "a parent of what is kept is kept"
+                assert base not in changed, "a parent of what is kept is kept"
 
 
 @settings(max_examples=100)
@@ -278,8 +308,8 @@ def test_children_come_before_parents_and_limits_hold(
     position = {one.ami.build: place for place, one in enumerate(found)}
     owner = {one.key: one.build for one in amis}
     for one in found:
-        if one.ami.base in owner:
-            assert position[one.ami.build] < position[owner[one.ami.base]]
+        for base in one.ami.bases:
+            assert position[one.ami.build] < position[owner[base]]
     changes = sum(one.action.changes for one in found)
     largest = max(sum(one.build == build for one in amis) for build in owner.values())
     assert changes <= how.limit

@@ -27,15 +27,17 @@ class PrunableAmi(Frozen):
     """One finished AMI in one region.
 
     build        the AMI that Packer created; copies have the AMI that they were copied from
-    base         the AMI that it was built from; None if unknown
+    bases        the AMIs of this account that it was built from
     created      None if EC2 has no date
     disabled     whether it is disabled in EC2
-    quarantined  when prune disabled it; None if it did not
+    quarantined  when prune disabled it, or was about to; None if it did not, or if it was enabled again
+    enabled      when a bake enabled it again; None if none did
     current      whether it is an answer for the current definition
     revoked      whether it is revoked: then the policy does not keep it
     channels     the channels that have it
     rollbacks    the channels that a roll-back would return to it
     uses         instances, launch templates and others that name it
+    children     AMIs that prune never changes, and that were built from it
     shared_with  accounts and organizations, other than its owner, that may launch it or could before the quarantine
     report       the newest usage report
     protected    why EC2 refuses to deregister it; empty if it does not
@@ -47,14 +49,16 @@ class PrunableAmi(Frozen):
     key: AmiKey
     build: AmiKey
     created: datetime | None
-    base: AmiKey | None = None
+    bases: tuple[AmiKey, ...] = ()
     disabled: bool = False
     quarantined: datetime | None = None
+    enabled: datetime | None = None
     current: bool = False
     revoked: bool = False
     channels: tuple[str, ...] = ()
     rollbacks: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    children: tuple[str, ...] = ()
     shared_with: tuple[str, ...] = ()
     report: UsageReport | None = None
     protected: str = ""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ami_bakery.core.prune.prunable import PrunableAmi
 
 _YOUNG = timedelta(days=1)
+_REPORT_AGE = timedelta(days=1)
+_SHOWN = 3
 _PERCENT = 100
 
 
@@ -178,7 +180,12 @@ def _group(amis: Iterable[PrunableAmi]) -> dict[AmiKey, _Build]:
             key=build,
             amis=tuple(found),
             parents=tuple(
-                {owners[ami.base]: None for ami in found if ami.base in owners and owners[ami.base] != build}
+                {
+                    owners[base]: None
+                    for ami in found
+                    for base in ami.bases
+                    if base in owners and owners[base] != build
+                }
             ),
         )
         for build, found in members.items()
@@ -240,8 +247,14 @@ def _wanted(build: _Build) -> _Verdict | None:
             return _kept(PruneReason.CHANNEL, f"roll-back of {', '.join(ami.rollbacks)}")
     for ami in build.amis:
         if ami.uses:
-            return _kept(PruneReason.IN_USE, ", ".join(ami.uses))
+            return _kept(PruneReason.IN_USE, _some(ami.uses))
     return None
+
+
+def _some(names: Sequence[str]) -> str:
+    """Names the first ones, and counts the others."""
+    rest = len(names) - _SHOWN
+    return ", ".join(names) if rest <= 1 else f"{', '.join(names[:_SHOWN])} and {rest} more"
 
 
 def _unknown(build: _Build, policy: RetentionPolicy | None, now: datetime) -> _Verdict | None:
@@ -267,8 +280,13 @@ def _kept_by_policy(build: _Build, policy: RetentionPolicy | None, last: bool, n
     if age < _YOUNG:
         return _kept(PruneReason.YOUNG)
     for ami in build.amis:
+        if ami.enabled is not None and now - ami.enabled < _YOUNG:
+            return _kept(PruneReason.YOUNG, f"enabled again at {ami.enabled:%Y-%m-%d %H:%M}Z")
+    for ami in build.amis:
         if ami.protected:
             return _kept(PruneReason.PROTECTED, ami.protected)
+        if ami.children:
+            return _kept(PruneReason.PARENT, f"{_some(ami.children)} was built from it")
     return None
 
 
@@ -280,7 +298,7 @@ def _retire(build: _Build, settings: PruneSettings, now: datetime) -> _Verdict:
     """Returns a build's next step if only other accounts may keep it."""
     begun = [ami.quarantined for ami in build.amis if ami.quarantined is not None and ami.disabled]
     complete = len(begun) == len(build.amis)
-    users = _users_elsewhere(build, max(begun) if complete else None)
+    users = _users_elsewhere(build, max(begun) if complete else None, now)
     if users is not None:
         return users
     if not settings.quarantine:
@@ -293,8 +311,8 @@ def _retire(build: _Build, settings: PruneSettings, now: datetime) -> _Verdict:
     return _Verdict(action=PruneAction.DEREGISTER, reason=PruneReason.QUARANTINE, detail=f"ended {end:%Y-%m-%d %H:%M}Z")
 
 
-def _users_elsewhere(build: _Build, since: datetime | None) -> _Verdict | None:
-    """Returns why a shared build is kept; None if no account uses it.
+def _users_elsewhere(build: _Build, since: datetime | None, now: datetime) -> _Verdict | None:
+    """Returns why a shared build is kept; None if no account uses it. A new report is requested at most once a day.
 
     since  the report must be newer than this
     """
@@ -307,9 +325,8 @@ def _users_elsewhere(build: _Build, since: datetime | None) -> _Verdict | None:
         if report.used_by is None:
             return _kept(PruneReason.SHARED, f"{accounts}; its usage report is not finished")
         if report.used_by:
-            return _Verdict(
-                action=PruneAction.REPORT, reason=PruneReason.SHARED, detail=f"used by {', '.join(report.used_by)}"
-            )
+            action = PruneAction.REPORT if now - report.created >= _REPORT_AGE else PruneAction.KEEP
+            return _Verdict(action=action, reason=PruneReason.SHARED, detail=f"used by {_some(report.used_by)}")
     return None
 
 
@@ -368,7 +385,8 @@ def _step(ami: PrunableAmi, verdict: _Verdict) -> PruneAction:
         return PruneAction.WAIT
     if verdict.action is PruneAction.REPORT and not ami.shared_with:
         return PruneAction.KEEP
-    ends_quarantine = ami.disabled and not ami.revoked and verdict.reason in _ENDS_QUARANTINE
+    # Disabled by someone else: leave it. Not disabled, but with the tags of a quarantine: a run was interrupted.
+    ends_quarantine = ami.quarantined is not None and not ami.revoked and verdict.reason in _ENDS_QUARANTINE
     return PruneAction.ENABLE if verdict.action is PruneAction.KEEP and ends_quarantine else verdict.action
 
 
