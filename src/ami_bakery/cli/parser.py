@@ -30,6 +30,7 @@ COMMANDS = {
     "channels": "list the AMIs in channels",
     "revoke": "mark AMIs as unusable, with a reason",
     "unrevoke": "undo the revocation of AMIs",
+    "prune": "show, or with --apply remove, AMIs that nothing needs",
     "init": "propose a bakery.toml for the Packer templates of a folder",
     "schema": "print the JSON Schema of bakery.toml",
     "terraform-external": "serve as a Terraform `external` data source (JSON on stdin and stdout)",
@@ -37,7 +38,7 @@ COMMANDS = {
     "completion": "print the shell completion script for bash, zsh or fish",
 }
 """Commands and their help. A command's module is imported only when the command runs."""
-_RELEASE = ("promote", "rollback", "channels", "revoke", "unrevoke")
+_RELEASE = ("promote", "rollback", "channels", "revoke", "unrevoke", "prune")
 TAKE_DASHES = ("bake", "plan", "digest", "inputs", "check", "test", "audit", "images", "terraform-external", "local")
 _OF_PACKER_BUILD = ("bake", "plan", "audit")
 EPILOG = """\

@@ -77,6 +77,9 @@ class Ec2(Protocol):
     def find_with_any_digest(self, region: str, owners: Sequence[str]) -> tuple[Ami, ...]:
         """Returns AMIs in any state that have the tag `ami_config_checksum`."""
 
+    def find_everything(self, region: str) -> tuple[Ami, ...]:
+        """Returns all AMIs of this account, in any state."""
+
     def find_by_id(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         """Returns the existing AMIs among `ids`."""
 

@@ -11,6 +11,7 @@ from ami_bakery.core.check.finding import Finding, Level, group_findings, images
 from ami_bakery.core.plan.describe import reason_lines, step_lines
 from ami_bakery.core.plan.outcome import Outcome, Result
 from ami_bakery.core.plan.plan import Action, ImagePlan
+from ami_bakery.core.prune.retention import PruneAction
 from ami_bakery.core.text.sanitize import one_line, printable
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.errors import BakeryError
     from ami_bakery.release.promotion import ChannelChange
+    from ami_bakery.release.prune import PruneRun
     from ami_bakery.release.revocation import RevocationChange
 
 _PUNCTUATION = re.compile(r"[\\`*_{}\[\]()#+!|~]")
@@ -150,6 +152,28 @@ def revocation_markdown(command: str, changes: Sequence[RevocationChange], rolle
     ]
     table = _section(f"ami-bakery {command}", ("outcome", "image", "AMI"), rows)
     return "\n".join([table, changes_markdown("rollback", rolled_back)]) if rolled_back else table
+
+
+def prune_markdown(run: PruneRun) -> str:
+    """Renders a row for each AMI that is, or would be, changed. The errors of failed AMIs follow below the table."""
+    rows = [
+        (
+            f"**{each.decision.action}**" if each.outcome.value == "planned" else f"**{each.outcome}**",
+            _text(each.ami.image),
+            f"{_code(each.ami.key.id)} {_text(each.ami.key.region)}",
+            _text(each.why or f"{each.decision.reason} {each.decision.detail}".strip()),
+        )
+        for each in run.amis
+        if each.outcome.value not in ("planned", "kept") or each.decision.action.value not in ("keep", "wait")
+    ]
+    counted = _counted((each.decision.action for each in run.amis), PruneAction)
+    table = _section(f"ami-bakery prune: {counted or 'no AMIs'}", ("what", "image", "AMI", "why"), rows)
+    failures = (
+        f"#### {_text(each.ami.key.id)}\n\n{_fenced(_shortened_error(each.error))}\n"
+        for each in run.amis
+        if each.error is not None
+    )
+    return "\n".join([table, *failures])
 
 
 def findings_markdown(found: Mapping[str, Sequence[Finding]]) -> str:

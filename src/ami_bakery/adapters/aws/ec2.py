@@ -111,6 +111,9 @@ class BotoEc2:
         doing = "listing built AMIs"
         return tuple(self._describe(doing, region, Owners=list(owners), Filters=filters, IncludeDisabled=True))
 
+    def find_everything(self, region: str) -> tuple[Ami, ...]:
+        return tuple(self._describe("listing AMIs", region, Owners=["self"], IncludeDisabled=True))
+
     def find_by_id(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         """Looks up ids directly: a filter would search all public AMIs. Includes deprecated AMIs."""
         return tuple(ami for batch in batches(ids) for ami in self._by_ids(region, batch))

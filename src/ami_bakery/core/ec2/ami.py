@@ -41,6 +41,8 @@ QUARANTINED_TAG = "ami-bakery:quarantined"
 """When prune disabled the AMI, in UTC: `2026-06-01T12:00:00Z`. core/ec2/quarantine.py reads and writes it."""
 QUARANTINED_SHARES_TAG = "ami-bakery:quarantined-shares"
 """The launch permissions that EC2 removed then. More tags end in `-2`, `-3` and so on."""
+ENABLED_TAG = "ami-bakery:enabled"
+"""When the AMI was enabled again after a quarantine, in UTC. Prune keeps it for a day: a bake may just have returned it."""
 
 
 _TAG_LENGTH = 256
@@ -189,7 +191,7 @@ def copied_tags(tags: Mapping[str, str], wanted: Mapping[str, str], kms_key: str
 
     Omits the source's `aws:` tags, and tags that describe only the source AMI itself.
     """
-    left_out = (KMS_KEY_TAG, SHARED_TAG, REGIONS_TAG, TEST_FAILED_TAG)
+    left_out = (KMS_KEY_TAG, SHARED_TAG, REGIONS_TAG, TEST_FAILED_TAG, ENABLED_TAG)
     prefixes = ("aws:", QUARANTINED_TAG)
     kept = {name: value for name, value in tags.items() if not name.startswith(prefixes) and name not in left_out}
     return {**kept, **wanted, **({KMS_KEY_TAG: kms_key} if kms_key else {})}

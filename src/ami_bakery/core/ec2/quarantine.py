@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
-from ami_bakery.core.ec2.ami import QUARANTINED_SHARES_TAG, QUARANTINED_TAG
+from ami_bakery.core.ec2.ami import ENABLED_TAG, QUARANTINED_SHARES_TAG, QUARANTINED_TAG
 from ami_bakery.values import Frozen
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -68,6 +68,16 @@ def read_quarantine(tags: Mapping[str, str]) -> Quarantine | None:
 def quarantine_tag_names(tags: Mapping[str, str]) -> tuple[str, ...]:
     """Returns the names of all tags of a quarantine among these, sorted: remove them after the AMI is enabled."""
     return tuple(sorted(name for name in tags if name.startswith(QUARANTINED_TAG)))
+
+
+def enabled_tag(when: datetime) -> dict[str, str]:
+    """Returns the tag that records the end of a quarantine. Write it before the AMI is enabled."""
+    return {ENABLED_TAG: when.astimezone(UTC).strftime(_TIME)}
+
+
+def read_enabled(tags: Mapping[str, str]) -> datetime | None:
+    """Returns when the last quarantine ended because the AMI was wanted again; None if unknown."""
+    return _moment(tags.get(ENABLED_TAG, ""))
 
 
 def _values(words: Iterable[str]) -> Iterator[str]:

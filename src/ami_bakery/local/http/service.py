@@ -54,6 +54,8 @@ class SeedImage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only
     owner      its account; empty: the first account. An AMI of another account is public
     alias      the owner's alias, such as ``amazon``
     parameter  the name of an SSM parameter that gets its id; empty for none
+    created    when it was created, such as ``2026-01-31T12:00:00Z``; empty: now
+    source     the AMI that it was created from; empty for none
     """
 
     name: str
@@ -66,6 +68,8 @@ class SeedImage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only
     root_device: str = "/dev/sda1"
     volume_type: str = "gp2"
     parameter: str = ""
+    created: str = ""
+    source: str = ""
 
 
 class SeedImages(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -1,0 +1,156 @@
+"""Renders what prune does with AMIs as a table and JSON, with sizes and costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ami_bakery.core.plan.describe import describe_time
+from ami_bakery.core.prune.retention import PruneAction
+from ami_bakery.core.text.sanitize import one_line, safe_json
+from ami_bakery.core.text.table import Cell, Table
+from ami_bakery.release.prune import PrunedAmi, PruneOutcome, PruneRun
+from ami_bakery.render.text import FORMAT
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+PRICE = 0.05
+"""US dollars for a GiB of snapshots and a month: the list price of the standard tier in us-east-1."""
+_DONE = {
+    PruneAction.ENABLE: "enabled",
+    PruneAction.REPORT: "report requested",
+    PruneAction.DISABLE: "disabled",
+    PruneAction.DEREGISTER: "deregistered",
+}
+_COLORS = {PruneAction.DISABLE: "yellow", PruneAction.DEREGISTER: "red", PruneAction.ENABLE: "green"}
+
+
+def prune_json(run: PruneRun) -> str:
+    amis = [_ami_json(each, run) for each in run.amis]
+    totals = {
+        "amis": len(run.amis),
+        "gibibytes": _gibibytes(run.amis),
+        "monthly_cost_usd": _cost(_gibibytes(run.amis)),
+        **{f"{action.value}": len(_with(run, [action])) for action in PruneAction},
+        "failed": sum(each.outcome is PruneOutcome.FAILED for each in run.amis),
+        "skipped": sum(each.outcome is PruneOutcome.SKIPPED for each in run.amis),
+    }
+    document = {"format": FORMAT, "applied": run.applied, "usd_per_gibibyte_month": PRICE}
+    return safe_json({**document, "amis": amis, "totals": totals}, indent=2)
+
+
+def _ami_json(each: PrunedAmi, run: PruneRun) -> dict[str, Any]:
+    ami, size = each.ami, each.ami.gibibytes
+    rendered = {
+        "image": ami.image,
+        "region": ami.key.region,
+        "ami": ami.key.id,
+        "name": each.name,
+        "build": ami.build.id,
+        "created": ami.created.isoformat() if ami.created else None,
+        "age_seconds": int((run.now - ami.created).total_seconds()) if ami.created else None,
+        "state": "disabled" if ami.disabled else "available",
+        "quarantined": ami.quarantined.isoformat() if ami.quarantined else None,
+        "action": each.decision.action.value,
+        "reason": each.decision.reason.value,
+        "detail": each.decision.detail or None,
+        "outcome": each.outcome.value,
+        "gibibytes": round(size, 2) if size is not None else None,
+        "monthly_cost_usd": _cost(size) if size is not None else None,
+    }
+    if each.why:
+        rendered["skipped"] = each.why
+    if each.error is not None:
+        rendered["error"] = f"{each.error}\n{each.error.todo}"
+    return rendered
+
+
+def prune_table(run: PruneRun) -> Table:
+    return Table(
+        columns=("IMAGE", "AMI", "REGION", "AGE", "SIZE", "COST", "DONE" if run.applied else "ACTION", "WHY"),
+        rows=tuple(_cells(each, run) for each in run.amis),
+        optional=("COST", "SIZE", "AGE", "REGION"),
+    )
+
+
+def _cells(each: PrunedAmi, run: PruneRun) -> tuple[Cell, ...]:
+    ami, decision = each.ami, each.decision
+    why = f"{decision.reason}{f': {decision.detail}' if decision.detail else ''}"
+    if each.why or each.error is not None:
+        why = each.why or str(each.error)
+    return (
+        Cell(ami.image),
+        Cell(ami.key.id, "bold"),
+        Cell(ami.key.region),
+        Cell(describe_time(ami.created, run.now).removesuffix(" ago")),
+        Cell("-" if ami.gibibytes is None else f"{ami.gibibytes:.1f} GiB"),
+        Cell("-" if ami.gibibytes is None else f"${_cost(ami.gibibytes):.2f}"),
+        Cell(_word(each), "red" if each.error is not None else _COLORS.get(decision.action, "")),
+        Cell(why),
+    )
+
+
+def _word(each: PrunedAmi) -> str:
+    if each.outcome in (PruneOutcome.FAILED, PruneOutcome.SKIPPED):
+        return each.outcome.value
+    action = each.decision.action
+    return _DONE.get(action, action.value) if each.outcome is PruneOutcome.DONE else action.value
+
+
+def prune_totals(run: PruneRun) -> str:
+    """Renders the sums, and how the costs are computed."""
+    lines = ["", f"{_sum('AMI', run.amis)} in sum."]
+    for action in (PruneAction.DISABLE, PruneAction.DEREGISTER, PruneAction.ENABLE):
+        some = _with(run, [action])
+        if some:
+            verb = f"{'were' if run.applied else 'to be'} {_DONE[action]}"
+            lines.append(f"{_sum('AMI', some)}: {verb}.")
+    lines.append(
+        f"Costs are upper bounds a month, at ${PRICE:.2f} for a GiB of snapshots (us-east-1; other regions differ): "
+        "snapshots are incremental, so EC2 charges less."
+    )
+    return "\n".join(lines)
+
+
+def prune_advice(run: PruneRun) -> str:
+    """Renders one sentence on what to do."""
+    if not run.amis:
+        return "no finished AMIs of these images"
+    if run.applied:
+        failed = sum(each.outcome is PruneOutcome.FAILED for each in run.amis)
+        skipped = sum(each.outcome is PruneOutcome.SKIPPED for each in run.amis)
+        again = [f"{failed} failed"] if failed else []
+        again += [f"{skipped} were skipped"] if skipped else []
+        if again:
+            return f"{' and '.join(again)}: run `ami-bakery prune --apply` again"
+        return "done" if any(each.outcome is PruneOutcome.DONE for each in run.amis) else "nothing to do"
+    acting = _with(run, _DONE)
+    if acting:
+        return "nothing was changed: run `ami-bakery prune --apply` to carry this out"
+    if all(each.decision.reason.value == "no-policy" for each in run.amis):
+        return "nothing to do: no image has `keep`; add keep = { last = 5 } to bakery.toml to allow pruning"
+    return "nothing to do"
+
+
+def _with(run: PruneRun, actions: Collection[PruneAction]) -> list[PrunedAmi]:
+    """Returns the AMIs with these actions; after --apply, only those that were carried out."""
+    return [
+        each
+        for each in run.amis
+        if each.decision.action in actions and (not run.applied or each.outcome in (PruneOutcome.DONE, PruneOutcome.KEPT))
+    ]
+
+
+def _sum(what: str, amis: Collection[PrunedAmi]) -> str:
+    size = _gibibytes(amis)
+    unknown = sum(each.ami.gibibytes is None for each in amis)
+    text = f"{len(amis)} {what}{'' if len(amis) == 1 else 's'}, {size:.1f} GiB, at most ${_cost(size):.2f} a month"
+    return one_line(f"{text} ({unknown} of unknown size)" if unknown else text)
+
+
+def _gibibytes(amis: Iterable[PrunedAmi]) -> float:
+    return round(sum(each.ami.gibibytes or 0.0 for each in amis), 2)
+
+
+def _cost(gibibytes: float) -> float:
+    return round(gibibytes * PRICE, 2)
