@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.ports import Ports
 
+_NOT_GRANTED = frozenset({"InvalidAMIAttributeItemValue", "OperationNotPermitted"})
+"""EC2's codes for a target that it does not accept any more: a closed account, or everyone if that is blocked."""
 _VISIBLE_SECONDS, _POLL_SECONDS = 60.0, 1.0
 
 
@@ -53,10 +55,22 @@ def end_quarantine(ports: Ports, ami: Ami) -> None:
     if noted is not None:
         missing = noted.permissions - ports.ec2.permissions(ami.region, ami.id)
         if missing:
-            ports.ec2.grant(ami.region, ami.id, sorted(missing))
+            _grant(ports, ami, missing)
     ports.ec2.untag(ami.region, [ami.id], quarantine_tag_names(ami.tags))
     doing = f"enabling {ami.id} in {ami.region}"
     _wait(ports, ami, doing, lambda seen: seen.available and read_quarantine(seen.tags) is None)
+
+
+def _grant(ports: Ports, ami: Ami, targets: frozenset[str]) -> None:
+    """Shares the AMI. Only reports what EC2 does not accept any more."""
+    try:
+        ports.ec2.grant(ami.region, ami.id, sorted(targets))
+    except AwsError as error:
+        if error.code not in _NOT_GRANTED:
+            raise
+        ports.reporter.warn(
+            f"{ami.id} ({ami.region}) is enabled, but not shared with {', '.join(sorted(targets))} as before: {error}"
+        )
 
 
 def _wait(ports: Ports, ami: Ami, doing: str, is_done: Callable[[Ami], bool]) -> None:

@@ -270,7 +270,7 @@ def seed_image(backend: Any, ami_id: str, image: SeedImage) -> LocalAmi:
         owner_id=owner,
         owner_alias=image.alias or None,
         public=owner != backend.account_id,
-        creation_date=image.created or None,
+        creation_date=image.created,
         source_image_id=image.source or None,
         source_image_region=backend.region_name if image.source else None,
     )

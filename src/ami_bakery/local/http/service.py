@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -54,7 +55,7 @@ class SeedImage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only
     owner      its account; empty: the first account. An AMI of another account is public
     alias      the owner's alias, such as ``amazon``
     parameter  the name of an SSM parameter that gets its id; empty for none
-    created    when it was created, such as ``2026-01-31T12:00:00Z``; empty: now
+    created    when it was created, such as ``2026-01-31T12:00:00Z``; None: now
     source     the AMI that it was created from; empty for none
     """
 
@@ -68,7 +69,7 @@ class SeedImage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only
     root_device: str = "/dev/sda1"
     volume_type: str = "gp2"
     parameter: str = ""
-    created: str = ""
+    created: datetime.datetime | None = None
     source: str = ""
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer, duration, exit_status
 from ami_bakery.core.config.selection import named
-from ami_bakery.core.prune.retention import PruneSettings
+from ami_bakery.core.prune.retention import PruneReason, PruneSettings
 from ami_bakery.release.promoted_amis import refuse_drop_in
 from ami_bakery.release.prune import PruneOutcome, PruneRun, prune
 from ami_bakery.render.prune_text import prune_advice, prune_json, prune_table, prune_totals
@@ -72,6 +72,10 @@ def _show(context: CommandContext, resolver: Resolver, done: PruneRun) -> None:
     elif done.amis:
         context.answer(context.draw(prune_table(done)))
         context.answer(prune_totals(done))
+    unknown = [each for each in done.amis if each.decision.reason is PruneReason.UNKNOWN]
+    if unknown:
+        first = unknown[0].decision.detail
+        reporter.warn(f"{len(unknown)} AMIs are kept, because what uses them could not be read: {first}")
     reporter.note(prune_advice(done))
     if context.annotate is not None:
         from ami_bakery.core.ci.annotations import error_notes
