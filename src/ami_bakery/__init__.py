@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         Event,
         EventKind,
         PlannedImage,
+        PrunedImageAmi,
+        PruneFailed,
         Revocation,
         RevocationFailed,
         RevokedAmi,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.plan.desired_state import Step, StepKind
     from ami_bakery.core.plan.outcome import Result
     from ami_bakery.core.plan.plan import Action, Reason
+    from ami_bakery.core.prune.retention import PruneAction, PruneOutcome, PruneReason
     from ami_bakery.errors import (
         AwsError,
         BakeryError,
@@ -55,6 +58,11 @@ __all__ = [
     "EventKind",
     "PackerError",
     "PlannedImage",
+    "PruneAction",
+    "PruneFailed",
+    "PruneOutcome",
+    "PruneReason",
+    "PrunedImageAmi",
     "Reason",
     "Result",
     "Revocation",
@@ -74,6 +82,9 @@ __all__ = [
 _ELSEWHERE = {
     "Action": "core.plan.plan",
     "ChannelResult": "core.channel.parameter",
+    "PruneAction": "core.prune.retention",
+    "PruneOutcome": "core.prune.retention",
+    "PruneReason": "core.prune.retention",
     "Reason": "core.plan.plan",
     "Result": "core.plan.outcome",
     "RevocationResult": "core.channel.parameter",

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from ami_bakery.api.conversions import (
@@ -14,6 +15,7 @@ from ami_bakery.api.conversions import (
     channel_entry,
     channel_policy,
     channel_updates,
+    checked_prune,
     checked_revocation,
     planned_image,
 )
@@ -26,10 +28,16 @@ from ami_bakery.core.packer.arguments import parse_packer_arguments
 from ami_bakery.errors import SkippedError, UsageError
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from ami_bakery.api.events import Watch
-    from ami_bakery.api.results import BakedImage, ChannelEntry, ChannelUpdate, PlannedImage, Revocation, RevokedAmi
+    from ami_bakery.api.results import (
+        BakedImage,
+        ChannelEntry,
+        ChannelUpdate,
+        PlannedImage,
+        PrunedImageAmi,
+        Revocation,
+        RevokedAmi,
+    )
     from ami_bakery.core.config.model import Config
     from ami_bakery.define.resolver import Resolver
 
@@ -313,6 +321,40 @@ class Bakery:
             words = revocation_targets(resolver.config, targets)
             changes = unrevoke_amis(resolver, words, descendants=descendants)
         return checked_revocation(RevocationOutcome(changes=changes, channels=())).amis
+
+    def prune(
+        self,
+        *images: str,
+        apply: bool = False,
+        quarantine: timedelta = timedelta(days=14),
+        limit: int = 50,
+        limit_percent: float = 25.0,
+        init: bool = False,
+    ) -> tuple[PrunedImageAmi, ...]:
+        """Returns what happens to each finished AMI, and why; with `apply`, disables and deregisters AMIs.
+
+        Accepts globs; the default is all images. What protects an AMI does not depend on the selection.
+
+        quarantine     how long an AMI is disabled before it is deregistered; zero deregisters at once
+        limit          how many AMIs are disabled or deregistered at most
+        limit_percent  the same, in percent of all finished AMIs
+        init           as in `plan`
+
+        Raises `PruneFailed` if an AMI failed, after all others are done.
+        """
+        from ami_bakery.core.prune.retention import PruneSettings
+        from ami_bakery.release.promoted_amis import refuse_drop_in
+        from ami_bakery.release.prune import prune
+
+        if quarantine < timedelta() or limit < 0 or not 0 <= limit_percent <= 100:
+            wrong = f"quarantine={quarantine}, limit={limit} or limit_percent={limit_percent} is out of range"
+            raise UsageError("pruning AMIs", wrong, "Use no negative values, and at most 100 percent.")
+        names = named(self._config, images)
+        for name in names:
+            refuse_drop_in(self._config.image(name), "pruning AMIs")
+        settings = PruneSettings(quarantine=quarantine, limit=limit, percent=limit_percent)
+        with self._resolver(trusted=False, fetch_plugins=init) as resolver:
+            return checked_prune(prune(resolver, names, settings, apply=apply))
 
     @contextmanager
     def _resolver(self, *, trusted: bool, fetch_plugins: bool) -> Iterator[Resolver]:

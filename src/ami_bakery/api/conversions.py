@@ -11,6 +11,8 @@ from ami_bakery.api.results import (
     ChannelFailed,
     ChannelUpdate,
     PlannedImage,
+    PrunedImageAmi,
+    PruneFailed,
     Revocation,
     RevocationFailed,
     RevokedAmi,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.plan.plan import ImagePlan
     from ami_bakery.release.channel_listing import ChannelRow
     from ami_bakery.release.promotion import ChannelChange, ChannelPolicy
+    from ami_bakery.release.prune import PrunedAmi, PruneRun
     from ami_bakery.release.revocation import RevocationChange, RevocationOutcome
 
 
@@ -123,4 +126,29 @@ def _revoked_ami(change: RevocationChange) -> RevokedAmi:
         digest=change.ami.tags.get(DIGEST_TAG) or None,
         outcome=change.result,
         error=change.error,
+    )
+
+
+def checked_prune(run: PruneRun) -> tuple[PrunedImageAmi, ...]:
+    """Returns the results. Raises `PruneFailed` if one has an error."""
+    amis = tuple(map(_pruned_ami, run.amis))
+    if run.errors:
+        raise PruneFailed(amis, run.errors[0]) from run.errors[0]
+    return amis
+
+
+def _pruned_ami(each: PrunedAmi) -> PrunedImageAmi:
+    return PrunedImageAmi(
+        name=each.ami.image,
+        region=each.ami.key.region,
+        ami=each.ami.key.id,
+        build=each.ami.build.id,
+        created=each.ami.created,
+        action=each.decision.action,
+        reason=each.decision.reason,
+        detail=each.decision.detail,
+        outcome=each.outcome,
+        gibibytes=each.ami.gibibytes,
+        skipped=each.why,
+        error=each.error,
     )

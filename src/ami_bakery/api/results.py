@@ -10,6 +10,7 @@ from ami_bakery.core.channel.parameter import ChannelResult, RevocationResult  #
 from ami_bakery.core.plan.desired_state import Step  # noqa: TC001
 from ami_bakery.core.plan.outcome import Result  # noqa: TC001
 from ami_bakery.core.plan.plan import Action, Reason  # noqa: TC001
+from ami_bakery.core.prune.retention import PruneAction, PruneOutcome, PruneReason  # noqa: TC001
 from ami_bakery.errors import BakeryError
 from ami_bakery.values import Frozen
 
@@ -130,6 +131,32 @@ class Revocation(Frozen):
     in_use: tuple[ChannelEntry, ...] | None = ()
 
 
+class PrunedImageAmi(Frozen):
+    """What prune does with one finished AMI, and what came of it.
+
+    name       its image
+    build      the AMI that Packer created; the AMI itself if it is no copy
+    detail     the channel, resource, account or date that decides; empty if there is nothing to add
+    outcome    `planned`: nothing was changed, since `apply` was not given
+    gibibytes  the full size of its snapshots; None if unknown
+    skipped    why it was skipped; empty if it was not
+    error      the error if the outcome is `failed`
+    """
+
+    name: str
+    region: str
+    ami: str
+    build: str
+    created: datetime | None
+    action: PruneAction
+    reason: PruneReason
+    detail: str
+    outcome: PruneOutcome
+    gibibytes: float | None
+    skipped: str = ""
+    error: BakeryError | None = None
+
+
 class ChannelFailed(BakeryError):
     """A promotion or roll-back failed. `images`: the results of all images.
 
@@ -163,3 +190,14 @@ class RevocationFailed(BakeryError):
     def __init__(self, result: Revocation, first: BakeryError) -> None:
         super().__init__(first.doing, first.wrong, first.todo)
         self.result = result
+
+
+class PruneFailed(BakeryError):
+    """An AMI could not be disabled, enabled or deregistered. `amis`: the results of all AMIs.
+
+    The message, and the `__cause__`, are those of the first failure.
+    """
+
+    def __init__(self, amis: tuple[PrunedImageAmi, ...], first: BakeryError) -> None:
+        super().__init__(first.doing, first.wrong, first.todo)
+        self.amis = amis

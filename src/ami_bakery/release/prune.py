@@ -9,13 +9,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.prune.retention import (
     PruneAction,
     PruneDecision,
+    PruneOutcome,
     PruneSettings,
     decide_pruning,
 )
@@ -37,17 +37,6 @@ if TYPE_CHECKING:
     from ami_bakery.define.resolver import Resolver
 
 _NO_LIMIT = 10**9
-
-
-class PruneOutcome(StrEnum):
-    """What happened to an AMI. `planned`: nothing yet, without --apply."""
-
-    PLANNED = "planned"
-    KEPT = "kept"
-    DONE = "done"
-    SKIPPED = "skipped"
-    """It was to be changed, but not in this run: it changed meanwhile, or another run holds its lock."""
-    FAILED = "failed"
 
 
 class PrunedAmi(Frozen):

@@ -62,6 +62,17 @@ class PruneReason(StrEnum):
     """Nothing keeps it."""
 
 
+class PruneOutcome(StrEnum):
+    """What happened to an AMI. `planned`: nothing yet, without --apply."""
+
+    PLANNED = "planned"
+    KEPT = "kept"
+    DONE = "done"
+    SKIPPED = "skipped"
+    """It was to be changed, but not in this run: it changed meanwhile, or another run holds its lock."""
+    FAILED = "failed"
+
+
 class PruneSettings(Frozen):
     """Settings of one run.
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer, duration, exit_status
 from ami_bakery.core.config.selection import named
-from ami_bakery.core.prune.retention import PruneReason, PruneSettings
+from ami_bakery.core.prune.retention import PruneOutcome, PruneReason, PruneSettings
 from ami_bakery.release.promoted_amis import refuse_drop_in
-from ami_bakery.release.prune import PruneOutcome, PruneRun, prune
+from ami_bakery.release.prune import PruneRun, prune
 from ami_bakery.render.prune_text import prune_advice, prune_json, prune_table, prune_totals
 from ami_bakery.render.text import error_text
 
