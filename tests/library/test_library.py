@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
+from ami_bakery.local import LocalAws
 from tests.documents import blocks
 from tests.harness import TOML, Harness, json_template, leftover_resources
+from tests.release.pruning import Stock
 
 DOCUMENT = "docs/guides/library.md"
 BROKEN = """
@@ -372,4 +374,31 @@ print(json.dumps([
         [["unchanged"], ["failed"]],
         "unrevoked",
         "reuse",
+    ]
+
+
+def test_prune(app: Harness, local: LocalAws) -> None:
+    app.write("bakery.toml", TOML + "keep = { last = 0 }\n")
+    ami = Stock(app, local).build(50)["us-east-1"]
+    script = """
+bakery = Bakery.load()
+(shown,) = bakery.prune(limit_percent=100)
+(done,) = bakery.prune("app", apply=True)
+(again,) = bakery.prune(apply=True)
+try:
+    bakery.prune(limit=-1)
+except UsageError as error:
+    refused = error.wrong
+print(json.dumps([
+    [shown.ami, shown.name, shown.region, shown.action, shown.reason, shown.outcome, shown.gibibytes],
+    done.outcome, again.action, again.reason, again.outcome, refused[-12:],
+]))
+"""
+    assert said(app, script) == [
+        [ami, "app", "us-east-1", "disable", "expired", "planned", 8.0],
+        "done",
+        "wait",
+        "quarantine",
+        "kept",
+        "out of range",
     ]

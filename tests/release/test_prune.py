@@ -219,17 +219,25 @@ def test_limits_and_failures(harness: Harness, local: LocalAws) -> None:
         "keep limit planned",
         "keep limit planned",
     ]
-    fault = InjectedFault(action="DeregisterImage", code="OperationNotPermitted", skip=1)
+    fault = InjectedFault(action="DeregisterImage", code="IncorrectState", skip=1)
     harness.control.plan(fault)
     run = harness.run("prune", "--apply", "--quarantine", "0d", *ALL, "--json")
     assert run.status == 1
     outcomes = {each["ami"]: (each["outcome"], each.get("error", "")) for each in run.document["amis"]}
     assert outcomes[other][0] == "done"
     assert outcomes[child][0] == "failed"
-    assert "OperationNotPermitted" in outcomes[child][1]
+    assert "IncorrectState" in outcomes[child][1]
     assert outcomes[parent][0] == "skipped"
     assert stock.states().keys() == {parent, child}
     harness.control.clear_faults()
+    ec2 = ec2_client(local)
+    ec2.enable_image_deregistration_protection(ImageId=child, WithCooldown=True)
+    ec2.disable_image_deregistration_protection(ImageId=child)
+    cooling = harness.run("prune", "--apply", "--quarantine", "0d", *ALL)
+    assert cooling.status == 0, cooling.stderr
+    assert "EC2 refuses to deregister it" in cooling.stdout
+    assert stock.states().keys() == {parent, child}
+    harness.control.change(cooldown_seconds=0)
     assert harness.run("prune", "--apply", "--quarantine", "0d", *ALL).status == 0
     assert stock.states() == {}
 

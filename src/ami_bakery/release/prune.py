@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ami_bakery.define.resolver import Resolver
 
 _NO_LIMIT = 10**9
+_PROTECTED = "OperationNotPermitted"
 
 
 class PrunedAmi(Frozen):
@@ -184,7 +185,7 @@ class _Execution:
                 done[decision.ami.key] = _skipped(decision, "a copy of it could not be deregistered")
                 continue
             result = self._carried_out(decision, held)
-            failed_copy = failed_copy or result.error is not None
+            failed_copy = failed_copy or result.outcome is not PruneOutcome.DONE
             done[decision.ami.key] = result
 
     def _carried_out(self, decision: PruneDecision, held: HeldLock | None) -> PrunedAmi:
@@ -207,6 +208,10 @@ class _Execution:
         except Stopped:
             raise
         except BakeryError as error:
+            if decision.action is PruneAction.DEREGISTER and getattr(error, "code", "") == _PROTECTED:
+                # Its protection, or the cool-down period after it, which EC2 does not show.
+                self._ports.reporter.note(one_line(f"{what}: kept: {error.wrong}"))
+                return _skipped(decision, f"EC2 refuses to deregister it: {error.wrong}")
             return _failed(decision, error)
         self._ports.reporter.note(one_line(f"{what}: {_DONE[decision.action]}"))
         return PrunedAmi(decision=decision, name="", outcome=PruneOutcome.DONE)
