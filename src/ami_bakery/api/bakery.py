@@ -344,7 +344,7 @@ class Bakery:
         """
         from ami_bakery.core.prune.retention import PruneSettings
         from ami_bakery.release.promoted_amis import refuse_drop_in
-        from ami_bakery.release.prune import prune
+        from ami_bakery.release.pruning import prune
 
         if quarantine < timedelta() or limit < 0 or not 0 <= limit_percent <= 100:
             wrong = f"quarantine={quarantine}, limit={limit} or limit_percent={limit_percent} is out of range"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.plan.plan import ImagePlan
     from ami_bakery.release.channel_listing import ChannelRow
     from ami_bakery.release.promotion import ChannelChange, ChannelPolicy
-    from ami_bakery.release.prune import PrunedAmi, PruneRun
+    from ami_bakery.release.pruning import PrunedAmi, PruneRun
     from ami_bakery.release.revocation import RevocationChange, RevocationOutcome
 
 

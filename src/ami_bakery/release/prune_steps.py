@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.cleanup.quarantine import begin_quarantine, end_quarantine
+from ami_bakery.cleanup.quarantining import begin_quarantine, end_quarantine
 from ami_bakery.core.ec2.lineage import key_of
 from ami_bakery.core.prune.retention import PruneAction
 from ami_bakery.errors import AwsError, InUseError

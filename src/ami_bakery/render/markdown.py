@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.errors import BakeryError
     from ami_bakery.release.promotion import ChannelChange
-    from ami_bakery.release.prune import PruneRun
+    from ami_bakery.release.pruning import PruneRun
     from ami_bakery.release.revocation import RevocationChange
 
 _PUNCTUATION = re.compile(r"[\\`*_{}\[\]()#+!|~]")

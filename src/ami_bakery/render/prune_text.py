@@ -8,7 +8,7 @@ from ami_bakery.core.plan.describe import describe_time
 from ami_bakery.core.prune.retention import PruneAction, PruneOutcome
 from ami_bakery.core.text.sanitize import one_line, safe_json
 from ami_bakery.core.text.table import Cell, Table
-from ami_bakery.release.prune import PrunedAmi, PruneRun
+from ami_bakery.release.pruning import PrunedAmi, PruneRun
 from ami_bakery.render.text import FORMAT
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer
 from ami_bakery.core.config.selection import named
 from ami_bakery.core.prune.retention import PruneOutcome, PruneReason, PruneSettings
 from ami_bakery.release.promoted_amis import refuse_drop_in
-from ami_bakery.release.prune import PruneRun, prune
+from ami_bakery.release.pruning import PruneRun, prune
 from ami_bakery.render.prune_text import prune_advice, prune_json, prune_table, prune_totals
 from ami_bakery.render.text import error_text
 
