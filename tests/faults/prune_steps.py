@@ -10,17 +10,19 @@ import os
 import signal
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.conftest import ec2_client
 from tests.faults.channel_steps import KILLS, LOCK_SECONDS, ChannelCall
+from tests.faults.recovery import Outcome
 from tests.release.pruning import FRIEND, HOME, OTHER, Stock, stocked
 
 if TYPE_CHECKING:
     from ami_bakery.local import LocalAws
     from tests.harness import Harness
 
+TABLE_OF_PRUNE = "`prune --apply`"
 ARGUMENTS = ("prune", "--apply", "--limit-percent", "100")
 REPORTED: Any = [
     {"ResourceType": "ec2:Instance"},
@@ -84,17 +86,6 @@ class PruneScene:
         return self.stock.tags(ami).get("ami-bakery:quarantined-shares", "")
 
 
-@dataclass(frozen=True, kw_only=True)
-class PruneWalkOutcome:
-    """The outcome of one fault in one call. `problems`: broken rules; there must be none."""
-
-    call: str
-    fault: str
-    first: str
-    second: str
-    problems: tuple[str, ...] = field(default=())
-
-
 def set_up_prune(harness: Harness, local: LocalAws) -> None:
     stocked(harness, local, regions=(HOME, OTHER))
     harness.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = str(LOCK_SECONDS)
@@ -130,15 +121,17 @@ def calls_of_prune(harness: Harness, local: LocalAws) -> tuple[ChannelCall, ...]
     assert not scene.problem(), (scene.problem(), run.stdout, run.stderr)
     seen: Counter[tuple[str, str]] = Counter()
     calls: list[ChannelCall] = []
-    for call in harness.control.report().calls:
+    reported = harness.control.report().calls
+    others = sorted({call.region for call in reported} - {HOME, OTHER})
+    for call in reported:
         key = (call.action, call.region)
-        if call.region in (HOME, OTHER, "eu-central-1"):
+        if call.region not in others[1:]:
             calls.append(ChannelCall(service=call.service, action=call.action, region=call.region, number=seen[key]))
         seen[key] += 1
     return tuple(calls)
 
 
-def strike_prune(harness: Harness, local: LocalAws, call: ChannelCall, fault: str) -> PruneWalkOutcome:
+def strike_prune(harness: Harness, local: LocalAws, call: ChannelCall, fault: str) -> Outcome:
     """Runs prune with a fault in one call, then again without it, after the locks of a killed run have expired."""
     scene = _fresh(harness, local)
     harness.control.plan(call.inject(fault))
@@ -164,8 +157,14 @@ def strike_prune(harness: Harness, local: LocalAws, call: ChannelCall, fault: st
         problems.append(f"the second run ended with {again.status}: {again.stderr[-800:]}")
     if wrong := scene.problem():
         problems.append(f"{wrong}; first: {first}; second: {again.stdout[-1500:]} {again.stderr[-1500:]}")
-    return PruneWalkOutcome(
-        call=str(call), fault=fault, first=first if reached else "not reached", second=second, problems=tuple(problems)
+    return Outcome(
+        table=TABLE_OF_PRUNE,
+        step=str(call),
+        fault=fault,
+        first=first if reached else "not reached",
+        second=second,
+        remaining="",
+        problems=tuple(problems),
     )
 
 
