@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HOME, OTHER = "us-east-1", "eu-west-1"
 KEEP = "keep = { last = 1 }\n"
-FRIEND = "111122223333"
+FRIEND = "999988887777"
 
 
 def days_ago(days: float) -> datetime:

@@ -37,7 +37,9 @@ def test_answer_of_a_bake_is_never_deleted(harness: Harness, local: LocalAws) ->
         for command in (*commands[at:], *commands[:at]):
             started[command] = harness.start(*command)
             time.sleep(number % 7 * 0.1)
-        done = {command: (*process.communicate(timeout=300), process.returncode) for command, process in started.items()}
+        done = {
+            command: (*process.communicate(timeout=300), process.returncode) for command, process in started.items()
+        }
         assert {status for _, _, status in done.values()} == {0}, done
         answer = done[commands[2]][0].strip()
         assert stock.states([HOME])[answer] == "available", done

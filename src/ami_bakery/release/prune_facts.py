@@ -65,9 +65,7 @@ class PruneFacts:
         self.names = tuple(names)
         images = [resolver.image(image.name) for image in resolver.config.images]
         self._homes = {image.name: resolver.region_of(image) for image in images if image.scheme is Scheme.SHA256}
-        self._configured = tuple(
-            dict.fromkeys(region for image in images for region in resolver.regions_of(image))
-        )
+        self._configured = tuple(dict.fromkeys(region for image in images for region in resolver.regions_of(image)))
         self.policies: dict[str, RetentionPolicy | None] = {
             name: resolver.config.image(name).keep if name in self.names else None for name in self._homes
         }
@@ -133,9 +131,7 @@ class PruneFacts:
         channels = self._channels()
         return tuple(self._prunable(each, current, channels) for each in self.finished())
 
-    def _prunable(
-        self, each: FinishedAmi, current: set[AmiKey], channels: tuple[_ByAmi, _ByAmi]
-    ) -> PrunableAmi:
+    def _prunable(self, each: FinishedAmi, current: set[AmiKey], channels: tuple[_ByAmi, _ByAmi]) -> PrunableAmi:
         ami, facts = each.ami, self._facts.get(each.key, _NOT_READ)
         quarantine = read_quarantine(ami.tags)
         return PrunableAmi(

@@ -71,9 +71,7 @@ def _snapshots_remain(ami: Ami, codes: Mapping[str, str], errors: Mapping[str, A
         for snapshot, error in errors.items()
     ]
     wrong = "\n".join([f"{ami.id} is deregistered, but {len(errors)} of its snapshots remain, and cost money", *lines])
-    delete = "; ".join(
-        f"aws ec2 delete-snapshot --region {ami.region} --snapshot-id {snapshot}" for snapshot in errors
-    )
+    delete = "; ".join(f"aws ec2 delete-snapshot --region {ami.region} --snapshot-id {snapshot}" for snapshot in errors)
     return first.revised(
         doing=f"deleting the snapshots of {ami.id} in {ami.region}", wrong=wrong, todo=f"{first.todo} Then: {delete}"
     )

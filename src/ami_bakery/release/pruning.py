@@ -112,9 +112,7 @@ class _Execution:
             build = list(group)
             outcomes = self._build(build) if any(map(_acts, build)) else {}
             for decision in build:
-                yield replace(
-                    outcomes.get(decision.ami.key) or _kept(decision), name=names[decision.ami.key]
-                )
+                yield replace(outcomes.get(decision.ami.key) or _kept(decision), name=names[decision.ami.key])
 
     def _build(self, build: Sequence[PruneDecision]) -> dict[AmiKey, PrunedAmi]:
         """Carries out the decisions about one build. Returns the result of each AMI that is changed."""

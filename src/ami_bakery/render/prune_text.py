@@ -8,11 +8,12 @@ from ami_bakery.core.plan.describe import describe_time
 from ami_bakery.core.prune.retention import PruneAction, PruneOutcome
 from ami_bakery.core.text.sanitize import one_line, safe_json
 from ami_bakery.core.text.table import Cell, Table
-from ami_bakery.release.pruning import PrunedAmi, PruneRun
 from ami_bakery.render.text import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+
+    from ami_bakery.release.pruning import PrunedAmi, PruneRun
 
 PRICE = 0.05
 """US dollars for a GiB of snapshots and a month: the list price of the standard tier in us-east-1."""
@@ -137,7 +138,8 @@ def _with(run: PruneRun, actions: Collection[PruneAction]) -> list[PrunedAmi]:
     return [
         each
         for each in run.amis
-        if each.decision.action in actions and (not run.applied or each.outcome in (PruneOutcome.DONE, PruneOutcome.KEPT))
+        if each.decision.action in actions
+        and (not run.applied or each.outcome in (PruneOutcome.DONE, PruneOutcome.KEPT))
     ]
 
 

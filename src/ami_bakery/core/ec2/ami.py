@@ -42,7 +42,7 @@ QUARANTINED_TAG = "ami-bakery:quarantined"
 QUARANTINED_SHARES_TAG = "ami-bakery:quarantined-shares"
 """The launch permissions that EC2 removed then. More tags end in `-2`, `-3` and so on."""
 ENABLED_TAG = "ami-bakery:enabled"
-"""When the AMI was enabled again after a quarantine, in UTC. Prune keeps it for a day: a bake may just have returned it."""
+"""When the AMI was enabled again after a quarantine, in UTC. Prune keeps it for a day: a bake may have returned it."""
 
 
 _TAG_LENGTH = 256

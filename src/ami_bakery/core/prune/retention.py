@@ -191,12 +191,7 @@ def _group(amis: Iterable[PrunableAmi]) -> dict[AmiKey, _Build]:
             key=build,
             amis=tuple(found),
             parents=tuple(
-                {
-                    owners[base]: None
-                    for ami in found
-                    for base in ami.bases
-                    if base in owners and owners[base] != build
-                }
+                {owners[base]: None for ami in found for base in ami.bases if base in owners and owners[base] != build}
             ),
         )
         for build, found in members.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime  # noqa: TC003 (msgspec needs it)
 import re
 import threading
 from collections.abc import Callable, Mapping

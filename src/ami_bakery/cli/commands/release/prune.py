@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer, duration, exit_status
@@ -15,6 +14,8 @@ from ami_bakery.render.prune_text import prune_advice, prune_json, prune_table, 
 from ami_bakery.render.text import error_text
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from ami_bakery.define.resolver import Resolver
 
 _DEFAULT_LIMIT, _DEFAULT_PERCENT = 50, 25.0
