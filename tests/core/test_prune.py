@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ami_bakery.core.config.model import RetentionPolicy
@@ -268,7 +268,7 @@ _POLICIES = st.sampled_from([None, NOTHING, RetentionPolicy(last=2), RetentionPo
 _SETTINGS = st.sampled_from([UNLIMITED, AT_ONCE, replace(UNLIMITED, limit=3), replace(AT_ONCE, percent=20)])
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(accounts(), _POLICIES, _SETTINGS)
 def test_used_wanted_or_unknown_builds_and_their_parents_are_never_changed(
     amis: list[PrunableAmi], policy: RetentionPolicy | None, how: PruneSettings
@@ -299,7 +299,7 @@ def test_used_wanted_or_unknown_builds_and_their_parents_are_never_changed(
                 assert base not in changed, "a parent of what is kept is kept"
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(accounts(), _POLICIES, _SETTINGS)
 def test_children_come_before_parents_and_limits_hold(
     amis: list[PrunableAmi], policy: RetentionPolicy | None, how: PruneSettings
@@ -332,7 +332,7 @@ def _apply(found: Sequence[PruneDecision]) -> list[PrunableAmi]:
     return after
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(accounts(), _POLICIES, st.sampled_from([UNLIMITED, AT_ONCE]))
 def test_second_run_changes_nothing(
     amis: list[PrunableAmi], policy: RetentionPolicy | None, how: PruneSettings
@@ -341,7 +341,7 @@ def test_second_run_changes_nothing(
     assert [one for one in again if one.action.changes or one.action is PruneAction.ENABLE] == []
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(accounts(), _POLICIES, st.sampled_from([UNLIMITED, AT_ONCE]), st.data())
 def test_run_that_was_killed_is_continued_to_the_same_end(
     amis: list[PrunableAmi], policy: RetentionPolicy | None, how: PruneSettings, data: st.DataObject

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ami_bakery.core.channel.parameter import ChannelParameter, ChannelVersion
@@ -224,7 +224,7 @@ def check(account: Account, before: list[PrunableAmi], decisions: tuple[PruneDec
             assert not touched.intersection(ami.bases), "a parent of what stays"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_EVENTS, max_size=40), _POLICIES, _SETTINGS)
 def test_prune_never_touches_what_is_needed_and_twice_is_once(
     events: list[tuple[str, str, int]], policy: RetentionPolicy, how: PruneSettings
