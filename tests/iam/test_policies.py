@@ -13,13 +13,10 @@ from mypy_boto3_ec2 import EC2Client
 from mypy_boto3_ec2.type_defs import TagSpecificationTypeDef, TagTypeDef
 
 from ami_bakery.local import ApiCall, FaultKind, InjectedFault, LocalAws
-from tests.conftest import aws_client
 from tests.documents import ROOT
-from tests.faults.prune_steps import REPORTED
 from tests.harness import TOML, Harness, json_template, leftover_resources
 from tests.histories.test_orphans import lock
 from tests.processes import bake_until, provisioned, wait_until
-from tests.release.pruning import FRIEND, Stock
 from tests.terminal import Terminal
 
 SSM = "/aws/service/canonical/ubuntu/server/{}/stable/current/amd64/hvm/ebs-gp2/ami-id"
@@ -254,36 +251,3 @@ def test_channel_commands_need_the_whole_policy_for_channels_and_nothing_more(ap
     calls += app.control.report().calls
     assert refused(calls) == []
     assert {f"{call.service}:{call.action}" for call in calls} - {"sts:GetCallerIdentity"} == actions_of(policy)
-
-
-def test_prune_needs_the_whole_policy_for_prune_and_nothing_more(app: Harness, local: LocalAws, ec2: EC2Client) -> None:
-    """AMIs for each action: two to disable, one to enable, one to deregister, and shared ones to ask EC2 about."""
-    policy = load("prune-policy.json")
-    app.write("bakery.toml", TOML + "keep = { last = 1 }\n")
-    stock = Stock(app, local)
-    stock.build(1)
-    back, over, old, shared, reported = (stock.build(days) for days in (40, 50, 60, 70, 80))
-    stock.quarantine(back, 3, FRIEND)
-    stock.promote(back)
-    stock.quarantine(over, 20)
-    ec2.create_launch_template(LaunchTemplateName="app", LaunchTemplateData={"ImageId": old["us-east-1"]})
-    (group,) = ec2.describe_launch_templates()["LaunchTemplates"]
-    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
-    version = {"LaunchTemplateId": group["LaunchTemplateId"], "Version": "$Latest"}
-    aws_client(local, "autoscaling").create_auto_scaling_group(
-        AutoScalingGroupName="app", MinSize=0, MaxSize=0, LaunchTemplate=version, VPCZoneIdentifier=subnet
-    )
-    for ami in (shared, reported):
-        stock.share(ami["us-east-1"])
-    ec2.create_image_usage_report(ImageId=reported["us-east-1"], ResourceTypes=REPORTED)
-    app.control.enforce(policy)
-    app.control.clear_report()
-    run = app.run("prune", "--apply", "--limit-percent", "100")
-    assert run.status == 0, run.stderr
-    assert "cannot" not in run.stderr and "could not" not in run.stderr, run.stderr
-    calls = app.control.report().calls
-    assert refused(calls) == []
-    called = {f"{call.service}:{call.action}" for call in calls} - {"sts:GetCallerIdentity"}
-    assert actions_of(policy) - called == {"ec2:DeleteSnapshot"}, "EC2 checks this one within DeregisterImage"
-    assert called <= actions_of(policy)
-    assert over["us-east-1"] not in stock.states()
