@@ -206,7 +206,10 @@ def test_images_without_amis_print_a_message(bakery: Harness) -> None:
 
 
 def test_used_shows_what_uses_each_ami(bakery: Harness, ec2: EC2Client, local: LocalAws) -> None:
-    (old,) = bakery.control.seed("us-east-1", {"app-old": finished("app", "1" * 64)}).values()
+    old = bakery.control.add_image(
+        "us-east-1",
+        {"name": "app-old", "tags": finished("app", "1" * 64), "created": "2026-06-01T12:00:00Z"},
+    )
     new = own_ami(ec2, "app-new", finished("app", DIGEST))
     running = ec2.run_instances(ImageId=old, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
     data: RequestLaunchTemplateDataTypeDef = {"ImageId": old, "InstanceType": "t3.small"}
@@ -224,7 +227,7 @@ def test_used_shows_what_uses_each_ami(bakery: Harness, ec2: EC2Client, local: L
         client.close()
 
     listed = {item["ami"]: item for item in bakery.run("images", "--used", "app", "--json").images}
-    assert listed.keys() == {new, old}
+    assert list(listed) == [new, old]
     assert [instance["id"] for instance in listed[old]["instances"]] == [running]
     assert listed[old]["launch_templates"] == [
         {
@@ -234,8 +237,8 @@ def test_used_shows_what_uses_each_ami(bakery: Harness, ec2: EC2Client, local: L
         }
     ]
     assert (listed[old]["auto_scaling_groups"], listed[old]["others"]) == (["web"], [])
-    # EC2's dates are whole seconds: both may be created in one. tests/core/test_builds_behind.py has the rules.
-    assert {listed[old]["behind_builds"], listed[new]["behind_builds"]} <= {0, 1}
+    assert (listed[old]["behind_builds"], listed[new]["behind_builds"]) == (1, 0)
+    assert listed[old]["behind_seconds"] > 0
     assert [other["name"] for other in listed[new]["others"]] == ["/app/golden"]
 
     bakery.control.enforce(without("usage-policy.json", "autoscaling:DescribeAutoScalingGroups"))

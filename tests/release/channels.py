@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ami_bakery.local import Control
 from tests.conftest import aws_client, ec2_client
 from tests.harness import json_template
 
@@ -51,20 +52,19 @@ def values(local: LocalAws, regions: tuple[str, ...] = TWO_REGIONS, name: str = 
 
 
 def made(local: LocalAws, number: int, regions: tuple[str, ...] = TWO_REGIONS, **tags: str) -> dict[str, str]:
-    """Makes the AMIs of one finished build of `app`, without Packer. Returns them by region."""
-    amis: dict[str, str] = {}
-    for region in regions:
-        ec2 = ec2_client(local, region)
-        base = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
-        amis[region] = ec2.copy_image(SourceImageId=base, SourceRegion=region, Name=f"app-{number}")["ImageId"]
-        wanted = {
-            "ami_config_checksum": f"{number:064x}",
-            "ami-bakery:format": "1",
-            "ami-bakery:image": "app",
-            "ami-bakery:origin": amis[regions[0]],
-            **tags,
-        }
-        ec2.create_tags(Resources=[amis[region]], Tags=[{"Key": key, "Value": each} for key, each in wanted.items()])
+    """Adds the AMIs of one finished build of `app`. Returns them by region. A higher number is a newer build."""
+    control = Control(local.url)
+    amis = {region: f"ami-{number + 1:08x}{index:09x}" for index, region in enumerate(regions)}
+    wanted = {
+        "ami_config_checksum": f"{number:064x}",
+        "ami-bakery:format": "1",
+        "ami-bakery:image": "app",
+        "ami-bakery:origin": amis[regions[0]],
+        **tags,
+    }
+    created = f"2026-06-01T12:00:{number:02}Z"
+    for region, ami in amis.items():
+        control.add_image(region, {"name": f"app-{number}", "id": ami, "tags": wanted, "created": created})
     return amis
 
 
