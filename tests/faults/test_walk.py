@@ -40,15 +40,11 @@ KILLS = [
 FAULTS_OF_A_TEST = [
     (PACKER, "RunInstances", "response lost"),
     (PACKER, "CreateImage", "denied"),
-    (PACKER, "TerminateInstances", "denied"),
     (BAKERY, "DeregisterImage", "down"),
-    (BAKERY, "CreateTags", "credentials expire"),
 ]
 KILLS_OF_A_TEST = [
     (PACKER, "RunInstances", "machine, after"),
-    (PACKER, "CreateImage", "machine, after"),
     (BAKERY, "DeregisterImage", "machine, before"),
-    (BAKERY, "CreateTags", "machine, before"),
     (BAKERY, "CreateTags", "process, after"),
 ]
 LINES = [("Creating AMI", "machine"), ("Stopping the source instance...", "group")]

@@ -146,10 +146,11 @@ def test_ignore_ends_a_rebuild_loop_that_only_the_user_can_know(app: Harness) ->
 def test_conditional_output_is_reported_before_the_first_bake_and_ignored_afterwards(app: Harness) -> None:
     _app(app, {"provisioners": [_local("[ -e made.txt ] || date +%N > made.txt")]}, {})
     assert "input-written" in _findings(app)
-    assert app.run("bake").status == 1
-    ami = app.run("bake").answer
-    assert app.run("bake").answer == ami
-    assert app.packer_runs == 2
+    runs = [app.run("bake") for _ in range(3)]
+    messages = "\n".join(run.stderr for run in runs)
+    assert [run.status for run in runs] == [1, 0, 0], messages
+    assert runs[1].answer == runs[2].answer
+    assert app.packer_runs == 2, messages
     assert "input-written" in _findings(app)
 
 
