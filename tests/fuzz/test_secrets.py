@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -290,7 +291,7 @@ def bug_in(written: Mapping[str, str]) -> list[str]:
 TOML = 'version = 1\n[images.app]\ntemplate = "ami/app.pkr.hcl"\nworkdir = "ami"\nregions = ["us-east-1"]\n'
 
 
-ROUNDS = 2
+ROUNDS = int(os.environ.get("AMI_BAKERY_FUZZ_ROUNDS", "1"))
 
 
 @pytest.mark.parametrize("turn", range(ROUNDS))

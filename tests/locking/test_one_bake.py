@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.harness import Harness
 
-ROUNDS = int(os.environ.get("AMI_BAKERY_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("AMI_BAKERY_ROUNDS", "2"))
 LONG = {"AMI_BAKERY_LOCK_TTL_SECONDS": "60"}
 """For a machine on which a process may be paused for a while."""
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.harness import Harness
 
-ROUNDS = int(os.environ.get("AMI_BAKERY_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("AMI_BAKERY_ROUNDS", "1"))
 RUNNERS = int(os.environ.get("AMI_BAKERY_RUNNERS", "4"))
 _LATEST_SECONDS = 8.0
 """A bake takes two or three seconds, more on a busy machine."""

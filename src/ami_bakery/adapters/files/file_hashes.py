@@ -22,8 +22,10 @@ Hash = tuple[str, bool]
 """The hash in hexadecimal, and whether the file's owner may execute it."""
 _Path = tuple[str, bytes]
 """The path for messages, and the path for the operating system."""
-_MANY = 3000
+_MANY = 2000
 """With fewer files, starting a worker process takes longer than it saves."""
+_SHARED = 4000
+"""Maximum number of files whose paths and hashes are in memory."""
 _WORKERS_AT_MOST = 3
 _AHEAD = 1024
 """Maximum number of files that are read while an earlier large file is hashed."""
@@ -43,10 +45,10 @@ def file_hashes(
     paths     pairs of the path for messages and the path for the operating system
     progress  receives the number of files and of bytes so far, between files and while waiting for one
     """
-    hashing, workers = _Hashing(algorithm, progress), _Workers(algorithm)
+    hashing = _Hashing(algorithm, progress)
     waiting: deque[Hash | _LargeFile | SourceError] = deque()
     try:
-        for path, os_path, known in workers.share(paths, hashing.report):
+        for path, os_path, known in _shared(paths, algorithm, hashing.report):
             result = hashing.start(path, os_path) if known is None else hashing.counted(known)
             if isinstance(result, tuple) and not waiting:
                 yield result
@@ -60,48 +62,40 @@ def file_hashes(
             yield hashing.finish(waiting.popleft())
     finally:
         hashing.stop()
-        workers.end()
 
 
-class _Workers:
-    """Worker processes, if there are very many files and several cores."""
+def _shared(
+    paths: Iterable[_Path], algorithm: str, report: Callable[[], None]
+) -> Iterator[tuple[str, bytes, WorkerResult | None]]:
+    """Yields all paths in order, and a worker process's result; None if this process must hash the file.
 
-    def __init__(self, algorithm: str) -> None:
-        self._algorithm = algorithm
-        self._started: list[WorkerHashes] = []
+    Each worker hashes a part of some thousand files, while this process hashes another part.
+    """
+    rest = iter(paths)
+    workers = min(_cores() - 1, _WORKERS_AT_MOST)
+    while some := list(islice(rest, _SHARED)):
+        size = len(some) if len(some) < _MANY else -(-len(some) // (workers + 1))
+        own, *parts = [some[start : start + size] for start in range(0, len(some), size)]
+        started: list[WorkerHashes] = []
+        try:
+            with suppress(OSError):
+                started.extend(_start_worker(part, algorithm) for part in parts)
+            yield from ((path, os_path, None) for path, os_path in own)
+            for part, worker in zip_longest(parts, started):
+                while worker is not None and not worker.wait(_REPORT_SECONDS):
+                    report()
+                results = repeat(None) if worker is None else worker.results()
+                for (path, os_path), result in zip(part, results, strict=False):
+                    yield path, os_path, result
+        finally:
+            for worker in started:
+                worker.end()
 
-    def share(
-        self, paths: Iterable[_Path], report: Callable[[], None]
-    ) -> Iterator[tuple[str, bytes, WorkerResult | None]]:
-        """Yields all paths in order, and a worker's result; None if this process must hash the file.
 
-        This process hashes the first part of the files, and meanwhile each worker another part.
-        """
-        rest = iter(paths)
-        first = list(islice(rest, _MANY))
-        workers = min(_cores() - 1, _WORKERS_AT_MOST) if len(first) == _MANY else 0
-        everything = [*first, *rest]
-        size = -(-len(everything) // (workers + 1)) or 1
-        own, *parts = [everything[start : start + size] for start in range(0, len(everything), size)] or [[]]
-        with suppress(OSError):
-            for part in parts:
-                self._start(part)
-        yield from ((path, os_path, None) for path, os_path in own)
-        for part, worker in zip_longest(parts, self._started):
-            while worker is not None and not worker.wait(_REPORT_SECONDS):
-                report()
-            results = repeat(None) if worker is None else worker.results()
-            for (path, os_path), result in zip(part, results, strict=False):
-                yield path, os_path, result
+def _start_worker(part: Iterable[_Path], algorithm: str) -> WorkerHashes:
+    from ami_bakery.adapters.files.worker_hashes import WorkerHashes
 
-    def end(self) -> None:
-        for worker in self._started:
-            worker.end()
-
-    def _start(self, part: Iterable[_Path]) -> None:
-        from ami_bakery.adapters.files.worker_hashes import WorkerHashes
-
-        self._started.append(WorkerHashes([os_path for _, os_path in part], self._algorithm))
+    return WorkerHashes([os_path for _, os_path in part], algorithm)
 
 
 class _LargeFile:
