@@ -106,6 +106,7 @@ class Stock:
 
 def stocked(harness: Harness, local: LocalAws, *, keep: str = KEEP, regions: tuple[str, ...] = (HOME,)) -> Stock:
     write_app(harness, regions=regions, more=keep)
+    harness.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "24"  # prune waits for the settling time, a twelfth of it
     return Stock(harness, local)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.ec2.ami import DIGEST_TAG, AmiState
 from ami_bakery.core.ec2.quarantine import enabled_tag, quarantine_tag_names, quarantine_tags, read_quarantine
+from ami_bakery.core.lock.lock import ABANDONED_TAG
 from ami_bakery.errors import AwsError
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def end_quarantine(ports: Ports, ami: Ami) -> None:
         missing = noted.permissions - ports.ec2.permissions(ami.region, ami.id)
         if missing:
             _grant(ports, ami, missing)
-    ports.ec2.untag(ami.region, [ami.id], quarantine_tag_names(ami.tags))
+    fences = [name for name in (ABANDONED_TAG,) if name in ami.tags]
+    ports.ec2.untag(ami.region, [ami.id], [*quarantine_tag_names(ami.tags), *fences])
     doing = f"enabling {ami.id} in {ami.region}"
     _wait(ports, ami, doing, lambda seen: seen.available and read_quarantine(seen.tags) is None)
 

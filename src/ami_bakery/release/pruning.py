@@ -4,7 +4,9 @@
 2. `core/prune/retention.py` decides, without I/O.
 3. Each build that is to be changed is locked with its digest's lock, so that no bake returns it at the same time. Then
    its facts are read again. The build is changed only if the decision is still the same.
-4. `prune_steps.py` changes one AMI: copies before the AMI that Packer created, children before parents.
+4. AMIs in quarantine are tagged before they are deregistered, so that a bake that takes the lock over does not enable
+   them (docs/concepts/locking.md).
+5. `prune_steps.py` changes one AMI: copies before the AMI that Packer created, children before parents.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.lock.lock import ABANDONED_TAG, lock_timing
 from ami_bakery.core.prune.retention import (
     PruneAction,
     PruneDecision,
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
 _NO_LIMIT = 10**9
 _PROTECTED = "OperationNotPermitted"
+_MARK = "prune"
 
 
 class PrunedAmi(Frozen):
@@ -128,7 +132,12 @@ class _Execution:
         try:
             home = self._resolver.region_of(config)
             with lock_build(self._ports, config, home, amis[0].digest, doing) as held:
+                fenced = acting[0].action is PruneAction.DEREGISTER and all(each.ami.disabled for each in acting)
+                if fenced:
+                    self._settle(held)
                 self._check_unchanged(build, amis)
+                if fenced:
+                    self._fence(acting, held, home, doing)
                 self._carry_out(acting, held, done)
         except Stopped:
             raise
@@ -141,6 +150,27 @@ class _Execution:
         finally:
             self._ports.reporter.done(image)
         return done
+
+    def _settle(self, held: HeldLock) -> None:
+        """Waits until EC2 shows all changes of the previous holder, which may have enabled the AMIs."""
+        seconds = lock_timing(self._ports.environment).settling_seconds - held.held_seconds
+        if seconds > 0:
+            self._ports.clock.sleep(seconds)
+
+    def _fence(self, acting: Sequence[PruneDecision], held: HeldLock, home: str, doing: str) -> None:
+        """Tags AMIs in quarantine before they are deregistered, in one call with the lock.
+
+        A bake that takes the lock over does not enable them. If the call fails because the lock is lost, nothing is
+        deregistered.
+        """
+        existing = {each.key for each in self._facts.finished()}
+        keys = [each.ami.key for each in acting if each.ami.key in existing]
+        if not held.tag([key.id for key in keys if key.region == home], {ABANDONED_TAG: _MARK}):
+            wrong = "its lock was lost, or an AMI does not exist any more: another run changed it"
+            raise BusyError(doing, wrong, "Run the command again.")
+        for key in keys:
+            if key.region != home:
+                self._ports.ec2.tag(key.region, [key.id], {ABANDONED_TAG: _MARK})
 
     def _members(self, build: AmiKey) -> list[FinishedAmi]:
         return [each for each in self._facts.finished() if each.build == build]
