@@ -12,13 +12,16 @@ from ami_bakery.core.lock.protocol_steps import (
     AbandonInherited,
     AcquireLock,
     AmisAbandoned,
+    AmiTested,
     Bake,
     Baked,
     BreakLock,
     CopyToRegions,
     Discard,
+    EnableAmi,
     End,
     Ending,
+    EndQuarantine,
     Finish,
     LockAcquired,
     LockNotVisible,
@@ -30,6 +33,7 @@ from ami_bakery.core.lock.protocol_steps import (
     ReadLock,
     RecordVerified,
     Release,
+    RunTest,
     StepResult,
     WaitVisible,
 )
@@ -47,6 +51,9 @@ ALONE: Mapping[type, tuple[StepResult, ...]] = {
     Discard: (ProtocolEvent.DONE,),
     CopyToRegions: (ProtocolEvent.DONE,),
     WaitVisible: (ProtocolEvent.DONE,),
+    EnableAmi: (ProtocolEvent.DONE,),
+    EndQuarantine: (ProtocolEvent.DONE,),
+    RunTest: (AmiTested(passed=True),),
     Release: (ProtocolEvent.DONE,),
 }
 """Results of each step, in order; the last one is repeated."""
@@ -108,6 +115,39 @@ def test_own_ami_is_discarded_if_another_one_was_finished_first() -> None:
         [AcquireLock, LookUp, AbandonInherited, Bake, LookUp, Discard],
         End(Ending.REUSED, "theirs"),
     )
+
+
+def test_ami_in_quarantine_is_enabled_after_a_settled_lookup_and_not_built() -> None:
+    steps, end = run_protocol({LookUp: (LookupResult(quarantined="old"),)}, begin())
+    assert (steps, end) == (
+        [AcquireLock, LookUp, LookUp, EnableAmi, EndQuarantine, CopyToRegions, WaitVisible, Release],
+        End(Ending.ENABLED, "old"),
+    )
+
+
+def test_untested_ami_in_quarantine_is_enabled_and_tested() -> None:
+    steps, end = run_protocol({LookUp: (LookupResult(quarantined="old", untested="old"),)}, begin(tests=True))
+    assert steps[3:-1] == [EnableAmi, EndQuarantine, RecordVerified, RunTest, Finish, CopyToRegions, WaitVisible]
+    assert end == End(Ending.TESTED, "old")
+
+
+@pytest.mark.parametrize("step", [EnableAmi, EndQuarantine])
+def test_ami_that_was_deregistered_during_its_quarantine_is_built_again(step: type) -> None:
+    shown = LookupResult(quarantined="old")
+    steps, end = run_protocol({LookUp: (shown, shown, LookupResult()), step: (ProtocolEvent.REFUSED,)}, begin())
+    assert end == End(Ending.BAKED, "ami")
+    assert steps[steps.index(step) + 1 :] == BAKING[1:]
+
+
+@pytest.mark.parametrize("step", [EnableAmi, EndQuarantine])
+def test_failure_to_enable_an_ami_is_an_error_and_no_build(step: type) -> None:
+    result = {LookUp: (LookupResult(quarantined="old"),), step: (ProtocolEvent.FAILED,)}
+    steps, end = run_protocol(result, begin())
+    assert (steps[-2:], end) == ([step, Release], End(Ending.FAILED))
+
+
+def test_forced_bake_builds_although_an_ami_is_in_quarantine() -> None:
+    assert run_protocol({}, begin(forced=True))[1] == End(Ending.BAKED, "ami")
 
 
 def test_failed_build_releases_the_lock() -> None:

@@ -40,8 +40,10 @@ from ami_bakery.core.lock.protocol_steps import (
     CheckInherited,
     CopyToRegions,
     Discard,
+    EnableAmi,
     End,
     Ending,
+    EndQuarantine,
     Finish,
     LockAcquired,
     LockNotVisible,
@@ -76,6 +78,7 @@ class Rules:
     Other values than the defaults remove a part of the protocol.
 
     marks_with_lock  whether the call that tags a failed AMI includes the lock
+    prune_marks      whether prune tags an AMI, in one call with the lock, before it deregisters the AMI
     fence   of the call that writes the digest. `complete`: it does nothing if the lock is gone; `partial`: it tags the
             AMI anyway; `none`: it does not include the lock
     """
@@ -88,6 +91,7 @@ class Rules:
     settles_to_remove: bool = True
     tags_first: bool = True
     marks_with_lock: bool = True
+    prune_marks: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +105,8 @@ class Budget:
     tests     whether the image has a test
     removes_failed  whether an AMI that fails its test is removed
     untested  whether there is an AMI at the start: verified, and without the current test
+    quarantined  whether there is an AMI at the start that prune disabled
+    prunes       whether prune may deregister it, under the lock. It takes the lock while no runner holds it
     """
 
     runners: int = 2
@@ -112,6 +118,8 @@ class Budget:
     tests: bool = False
     removes_failed: bool = False
     untested: bool = False
+    quarantined: bool = False
+    prunes: bool = False
 
 
 class Lock(NamedTuple):
@@ -132,11 +140,14 @@ class Lock(NamedTuple):
 
 
 class Ami(NamedTuple):
-    """Ticks since it got its digest, was abandoned, was removed, was kept: NEVER, or at most LAG + 1.
+    """Ticks since it got its digest, was abandoned, was removed, was kept, left quarantine: NEVER, or at most LAG + 1.
 
     sound   its builder lived to verify it
     kept    tagged as one that lacks only the current test
     passed  it passed its test
+    quarantined  prune disabled it
+    enabled      it was enabled since
+    ended        its permissions were restored, and the tags of its quarantine were emptied
     """
 
     name: str
@@ -146,6 +157,9 @@ class Ami(NamedTuple):
     removed: int = NEVER
     kept: int = NEVER
     passed: bool = False
+    quarantined: bool = False
+    enabled: bool = False
+    ended: int = NEVER
 
     def older(self) -> Ami:
         most = LAG + 1
@@ -154,12 +168,35 @@ class Ami(NamedTuple):
             abandoned=_older(self.abandoned, most),
             removed=_older(self.removed, most),
             kept=_older(self.kept, most),
+            ended=_older(self.ended, most),
         )
 
     @property
     def untouched(self) -> bool:
         """Whether it is neither finished nor removed, nor about to be."""
         return self.finished == self.abandoned == self.removed == NEVER
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether a look-up may return it as an answer."""
+        if not self.quarantined:
+            return self.finished != NEVER
+        return self.ended != NEVER and self.abandoned <= LAG and self.removed <= LAG
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether every look-up returns it as an answer."""
+        return self.is_answer and self.finished > LAG and (not self.quarantined or self.ended > LAG)
+
+    @property
+    def to_enable(self) -> bool:
+        """Whether a look-up may return it as quarantined."""
+        return self.quarantined and self.ended <= LAG and self.abandoned <= LAG and self.removed <= LAG
+
+    @property
+    def in_quarantine(self) -> bool:
+        """Whether prune may still deregister it."""
+        return self.quarantined and self.ended == self.abandoned == self.removed == NEVER
 
     @property
     def to_test(self) -> bool:
@@ -178,9 +215,17 @@ class Cloud(NamedTuple):
         return next((ami for ami in self.amis if ami.name == name), None)
 
     @property
-    def shows_untested(self) -> bool:
-        """Whether an untested AMI is visible to everyone."""
-        return any(ami.kept > LAG and ami.untouched for ami in self.amis)
+    def shows_unready(self) -> bool:
+        """Whether an AMI that must be tested or enabled is visible to everyone."""
+        return any((ami.kept > LAG and ami.untouched) or ami.in_quarantine for ami in self.amis)
+
+    @property
+    def may_be_pruned(self) -> bool:
+        """Whether prune may hold the lock. It may also have done so until a moment ago, and have sent a request then.
+
+        Prune waits for the settling time: all former locks are known to be gone.
+        """
+        return all(lock is None for lock, _ in self.before) and (self.lock is None or bool(self.before))
 
     def holds(self, lock: str | None) -> bool:
         return self.lock is not None and self.lock.name == lock
@@ -213,13 +258,13 @@ class Cloud(NamedTuple):
 
 class Runner(NamedTuple):
     """`state` is a number. `held_for`: ticks since it knows that it has the lock. `ami_was_visible`: a finished AMI was
-    visible to everyone at that time. `untested_was_visible`: an untested one.
+    visible to everyone at that time. `unready_was_visible`: one that must be tested or enabled.
     """
 
     state: int
     held_for: int = NEVER
     ami_was_visible: bool = False
-    untested_was_visible: bool = False
+    unready_was_visible: bool = False
 
 
 class Request(NamedTuple):
@@ -300,8 +345,10 @@ _CHANGING = (
     MarkFailed,
     Discard,
     Finish,
+    EnableAmi,
+    EndQuarantine,
 )
-_FALLIBLE = (LookUp, Bake, RunTest, CopyToRegions, WaitVisible, Finish, ReadLock)
+_FALLIBLE = (LookUp, Bake, RunTest, CopyToRegions, WaitVisible, Finish, ReadLock, EnableAmi, EndQuarantine)
 
 
 class Steps:
@@ -410,6 +457,10 @@ class Steps:
                 yield from self._marked(cloud, lock, name)
             case Finish(lock, name):
                 yield from self._finished(cloud, lock, name)
+            case EnableAmi(lock, name):
+                yield from self._enabled(cloud, lock, name)
+            case EndQuarantine(lock, name):
+                yield from self._ended(cloud, lock, name)
 
     def _deleted(self, cloud: Cloud, name: str) -> Cloud:
         if cloud.holds(name):
@@ -428,7 +479,7 @@ class Steps:
         if not may:
             return
         for ami in cloud.amis:
-            if ami.finished != NEVER:
+            if ami.is_answer:
                 yield cloud, LookupResult(ami.name)
         yield from self._tagged_abandoned(cloud, step)
 
@@ -474,6 +525,39 @@ class Steps:
             yield cloud, ProtocolEvent.LOST
 
 
+    def _enabled(self, cloud: Cloud, lock: str, name: str) -> Iterator[tuple[Cloud, StepResult]]:
+        ami = cloud.find(name)
+        if ami is None or ami.removed != NEVER:
+            yield cloud, ProtocolEvent.REFUSED
+        else:
+            yield cloud.with_ami(ami._replace(enabled=True)), ProtocolEvent.DONE
+        if not cloud.holds(lock):
+            yield cloud, ProtocolEvent.LOST
+
+    def _ended(self, cloud: Cloud, lock: str, name: str) -> Iterator[tuple[Cloud, StepResult]]:
+        ami = cloud.find(name)
+        if ami is None or ami.removed != NEVER:
+            yield cloud, ProtocolEvent.REFUSED if cloud.holds(lock) else ProtocolEvent.LOST
+        elif cloud.may_hold(lock) or self._rules.fence == "none":
+            if ami.abandoned != NEVER:
+                raise Violation(f"{name} leaves quarantine although prune is going to deregister it")
+            yield cloud.with_ami(ami._replace(ended=max(ami.ended, 0))), ProtocolEvent.DONE
+        if not cloud.holds(lock):
+            yield cloud, ProtocolEvent.LOST
+
+    def pruned(self, cloud: Cloud) -> Iterator[Cloud]:
+        """Yields what prune may do now with AMIs in quarantine."""
+        for ami in cloud.amis:
+            if not ami.quarantined or ami.removed != NEVER:
+                continue
+            if not self._rules.prune_marks or ami.abandoned != NEVER:
+                if ami.ended != NEVER:
+                    raise Violation(f"prune deregisters {ami.name} although it has left quarantine")
+                yield cloud.with_ami(ami._replace(removed=0))
+            elif ami.in_quarantine and cloud.may_be_pruned:
+                yield cloud.with_ami(ami._replace(abandoned=0))
+
+
 class Explorer:
     """Explores breadth first, so that the path to a violation is short."""
 
@@ -499,6 +583,8 @@ class Explorer:
         first = self._protocol_states.number(begin(tests=budget.tests))
         runners = (self._runners.number(Runner(first)),) * budget.runners
         amis = (Ami(_NAMES[-1], kept=LAG + 1),) if budget.untested else ()
+        if budget.quarantined:
+            amis = (Ami(_NAMES[-1], finished=LAG + 1, quarantined=True),)
         start = World(
             self._clouds.number(Cloud(amis=amis)),
             runners,
@@ -547,6 +633,9 @@ class Explorer:
             for cloud in self._arrived(world, request):
                 after = world._replace(cloud=cloud, sent=tuple(sent))
                 yield self._canonical(after), f"late: {self._requests.values[request].step}"
+        if self._budget.prunes:
+            for pruned in self._steps.pruned(self._clouds.values[world.cloud]):
+                yield self._canonical(world._replace(cloud=self._cloud(pruned))), "prune"
         for own, runner in enumerate(world.runners):
             if runner == NOBODY:
                 continue
@@ -579,7 +668,8 @@ class Explorer:
             sent = tuple(sorted((*world.sent, self._requests.number(Request(own, step)))))
             sending = world._replace(sent=sent, late=world.late - 1)
             yield self._canonical(sending), f"{own}: {step} gets no response, and is sent again"
-            unanswered = ProtocolEvent.FAILED if isinstance(step, AbandonInherited) else ProtocolEvent.UNANSWERED
+            fails = isinstance(step, AbandonInherited | EnableAmi)
+            unanswered = ProtocolEvent.FAILED if fails else ProtocolEvent.UNANSWERED
             yield self._canonical(self._failed(sending, own, runner, unanswered)), f"{own}: {step} gets no response"
         if world.failures and isinstance(step, _FALLIBLE):
             failing = world._replace(failures=world.failures - 1)
@@ -636,8 +726,8 @@ class Explorer:
             after = Runner(
                 number,
                 held_for=0,
-                ami_was_visible=any(ami.finished > LAG for ami in cloud.amis),
-                untested_was_visible=cloud.shows_untested,
+                ami_was_visible=any(ami.is_visible for ami in cloud.amis),
+                unready_was_visible=cloud.shows_unready,
             )
         _check_needed(state.step, after, cloud, what)
         if not isinstance(state.step, End):
@@ -648,6 +738,8 @@ class Explorer:
             ami = cloud.find(name)
             if ami is None or ami.finished == NEVER or ami.removed != NEVER:
                 raise Violation(f"{name} is an answer, but is not finished or does not exist\n{what}")
+            if ami.quarantined and not (ami.enabled and ami.ended != NEVER):
+                raise Violation(f"{name} is an answer, but is in quarantine\n{what}")
         return Move(self._cloud(cloud), NOBODY, what, paused, ending, _BITS[name] if name else 0)
 
     def _cloud(self, cloud: Cloud) -> int:
@@ -741,7 +833,10 @@ class Explorer:
                     return there.holds(lock)
                 case MarkFailed(lock):
                     return there.may_hold(lock) or not self._rules.marks_with_lock
-                case RecordVerified(lock) | AbandonInherited(lock) | Finish(lock):
+                case EnableAmi(_, name):
+                    ami = there.find(name)
+                    return ami is not None and not ami.enabled and ami.removed == NEVER
+                case RecordVerified(lock) | AbandonInherited(lock) | Finish(lock) | EndQuarantine(lock):
                     return there.may_hold(lock) or self._rules.fence != "complete" or not self._rules.tags_first
                 case _:
                     return True
@@ -750,7 +845,7 @@ class Explorer:
 
     def _without_forgotten(self, number: int, used: int) -> int:
         cloud = self._clouds.values[number]
-        amis = tuple(ami for ami in cloud.amis if ami.finished != NEVER or ami.to_test or _BITS[ami.name] & used)
+        amis = tuple(ami for ami in cloud.amis if _is_remembered(ami) or _BITS[ami.name] & used)
         return number if len(amis) == len(cloud.amis) else self._clouds.number(cloud._replace(amis=amis))
 
     def _without_gone(self, number: int, visible: int) -> int:
@@ -860,10 +955,15 @@ def _answered(world: World, answer: int) -> World:
 
 def _lookups(cloud: Cloud) -> Iterator[LookupResult]:
     """Yields what a look-up may return: every old enough AMI, and any of the new ones."""
-    finished = [ami for ami in cloud.amis if ami.finished != NEVER]
-    for ami in finished:
-        yield LookupResult(ami.name)
-    if any(ami.finished > LAG for ami in finished):
+    for ami in cloud.amis:
+        if ami.is_answer:
+            yield LookupResult(ami.name)
+    if any(ami.is_visible for ami in cloud.amis):
+        return
+    for ami in cloud.amis:
+        if ami.to_enable:
+            yield LookupResult(quarantined=ami.name)
+    if any(ami.quarantined and ami.abandoned == ami.removed == NEVER for ami in cloud.amis):
         return
     to_test = [ami for ami in cloud.amis if ami.to_test]
     for ami in to_test:
@@ -884,10 +984,17 @@ def _check_needed(step: ProtocolStep, runner: Runner, cloud: Cloud, what: str) -
     if isinstance(step, Bake | RunTest) and runner.ami_was_visible:
         does = "bakes" if isinstance(step, Bake) else "tests"
         raise Violation(f"a runner {does} although the AMI was visible to everyone when it acquired the lock\n{what}")
-    if isinstance(step, Bake) and runner.untested_was_visible and cloud.shows_untested:
+    if isinstance(step, Bake) and runner.unready_was_visible and cloud.shows_unready:
         raise Violation(
-            f"a runner bakes although an untested AMI was visible to everyone when it acquired the lock\n{what}"
+            "a runner bakes although an untested AMI, or one in quarantine, was visible to everyone when it acquired "
+            f"the lock\n{what}"
         )
+
+
+def _is_remembered(ami: Ami) -> bool:
+    if ami.quarantined:
+        return ami.removed <= LAG
+    return ami.finished != NEVER or ami.to_test
 
 
 def _with_passed(cloud: Cloud, name: str) -> Cloud:
@@ -909,12 +1016,17 @@ def _tagged(cloud: Cloud, lock: str | None, ami: Ami, *, tests: bool) -> Cloud:
         raise Violation(f"{ami.name} is finished, but was never verified")
     if tests and not ami.passed:
         raise Violation(f"{ami.name} is finished, but passed no test")
-    if any(other.finished != NEVER for other in cloud.amis if other.name != ami.name):
+    if any(_counts(other) for other in cloud.amis if other.name != ami.name):
         raise Violation(f"{ami.name} is the second finished AMI")
     tagged = cloud.with_ami(ami if ami.finished != NEVER else ami._replace(finished=0))
     if tagged.lock is not None and tagged.holds(lock):
         return tagged.with_lock(tagged.lock._replace(finished=True))
     return tagged
+
+
+def _counts(ami: Ami) -> bool:
+    """Whether it is finished, and prune is not going to deregister it."""
+    return ami.finished != NEVER and not (ami.quarantined and (ami.abandoned, ami.removed) != (NEVER, NEVER))
 
 
 def _removed(cloud: Cloud, names: tuple[str, ...]) -> Cloud:

@@ -10,11 +10,13 @@ from ami_bakery.core.lock.protocol_steps import (
     AcquireLock,
     AmisAbandoned,
     AmiTested,
+    EndQuarantine,
     LockAcquired,
     LockNotVisible,
     LockSeen,
     LookUp,
     LookupResult,
+    ProtocolEvent,
     Purpose,
     ReadLock,
     RunTest,
@@ -72,6 +74,24 @@ def testing_without_settling(state: ProtocolState, result: StepResult) -> Protoc
 def building_again(state: ProtocolState, result: StepResult) -> ProtocolState:
     """An AMI that failed its test is built again."""
     return advance(state, LookupResult() if isinstance(result, LookupResult) and result.untested else result)
+
+
+def enabling_without_settling(state: ProtocolState, result: StepResult) -> ProtocolState:
+    """Enables an AMI too early. EC2 may not show yet that prune is going to deregister it."""
+    after = advance(state, result)
+    quarantined = isinstance(result, LookupResult) and result.quarantined is not None
+    return advance(after, result) if quarantined and after.step == LookUp(Purpose.BEFORE, True) else after
+
+
+def building_in_quarantine(state: ProtocolState, result: StepResult) -> ProtocolState:
+    """An AMI in quarantine is built again."""
+    return advance(state, LookupResult() if isinstance(result, LookupResult) and result.quarantined else result)
+
+
+def without_permissions(state: ProtocolState, result: StepResult) -> ProtocolState:
+    """Returns an AMI as soon as it is enabled."""
+    after = advance(state, result)
+    return advance(after, ProtocolEvent.DONE) if isinstance(after.step, EndQuarantine) else after
 
 
 nothing_abandoned = AmisAbandoned(())

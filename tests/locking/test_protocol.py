@@ -5,7 +5,8 @@ The explorer detects every violation.
 Whatever is late, lost, read too early or killed: a digest never has two finished AMIs, and never two answers; an answer
 is finished, was verified, and exists; a lock is deleted only by its holder, or by a runner that saw that lock expired;
 no runner bakes or tests if the AMI was visible to everyone when it acquired the lock; and each runner comes to an end.
-With a test, an answer has passed it, and an AMI that lacks only the test is tested and not built again.
+With a test, an answer has passed it, and an AMI that lacks only the test is tested and not built again. An AMI in
+quarantine is enabled and not built again; an answer has left quarantine, and prune does not deregister it.
 `AMI_BAKERY_EXPLORE=all` explores larger models, which takes minutes.
 """
 
@@ -41,6 +42,10 @@ WIDTHS = {
     "untested: two, one killed, one failure": Budget(
         crashes=1, late=0, pauses=0, failures=1, tests=True, untested=True
     ),
+    "quarantined: two, one killed, one failure": Budget(
+        crashes=1, late=0, pauses=0, failures=1, quarantined=True, prunes=True
+    ),
+    "quarantined: two, one request late": Budget(crashes=0, late=1, pauses=0, quarantined=True, prunes=True),
 }
 if os.environ.get("AMI_BAKERY_EXPLORE") == "all":
     WIDTHS |= {
@@ -61,6 +66,12 @@ if os.environ.get("AMI_BAKERY_EXPLORE") == "all":
         "removed: two, one paused, one failure": Budget(
             crashes=0, late=0, pauses=1, failures=1, tests=True, removes_failed=True
         ),
+        "quarantined: two, one killed, one paused": Budget(
+            crashes=1, late=0, pauses=1, quarantined=True, prunes=True
+        ),
+        "quarantined: two, one paused, one request late": Budget(
+            crashes=0, late=1, pauses=1, quarantined=True, prunes=True
+        ),
     }
 
 
@@ -71,11 +82,13 @@ def test_every_digest_has_one_answer_and_no_runner_gets_stuck(width: str) -> Non
     print(f"{width}: {result.states} states")
     expected = {Ending.REUSED, Ending.TESTED if budget.untested else Ending.BAKED}
     expected |= {Ending.TESTED if budget.tests else Ending.ADOPTED} if budget.crashes else set()
+    expected |= {Ending.ENABLED} if budget.quarantined else set()
     expected |= {Ending.TEST_FAILED} if budget.tests and budget.failures else set()
     assert expected <= set(result.endings), "every ending was explored"
 
 
 SMALL = Budget(crashes=0, late=0, pauses=1)
+QUARANTINED = Budget(crashes=0, late=0, pauses=0, quarantined=True, prunes=True)
 TESTED = Budget(crashes=0, late=0, pauses=0, failures=1, tests=True)
 BROKEN = {
     "no second look-up": (
@@ -93,12 +106,33 @@ BROKEN = {
     "unverified AMIs adopted": (Budget(late=0), Rules(advance=mutations.adopting_unverified), "was never verified"),
     "no test": (TESTED, Rules(advance=mutations.without_test), "is finished, but passed no test"),
     "failure ignored": (TESTED, Rules(advance=mutations.ignoring_failures), "is finished, but passed no test"),
-    "failed AMI built again": (TESTED, Rules(advance=mutations.building_again), "although an untested AMI was visible"),
+    "failed AMI built again": (TESTED, Rules(advance=mutations.building_again), "although an untested AMI, or one in"),
     "tested without settling": (
         Budget(crashes=0, late=0, pauses=0, failures=1, tests=True, untested=True),
         Rules(advance=mutations.testing_without_settling),
         "is tagged as failed although it is finished",
     ),
+    "enabled without settling": (
+        QUARANTINED,
+        Rules(advance=mutations.enabling_without_settling),
+        "leaves quarantine although prune is going to deregister it",
+    ),
+    "built in place of enabled": (
+        QUARANTINED,
+        Rules(advance=mutations.building_in_quarantine),
+        "although an untested AMI, or one in quarantine, was visible",
+    ),
+    "permissions not restored": (
+        QUARANTINED,
+        Rules(advance=mutations.without_permissions),
+        "is an answer, but is in quarantine",
+    ),
+    "enabled without the fence": (
+        Budget(crashes=0, late=0, pauses=1, quarantined=True, prunes=True),
+        Rules(fence="none"),
+        "although prune is going to deregister it",
+    ),
+    "pruned without a mark": (QUARANTINED, Rules(prune_marks=False), "although it has left quarantine"),
 }
 if os.environ.get("AMI_BAKERY_EXPLORE") == "all":
     BROKEN["abandoned without a tag"] = (

@@ -10,17 +10,16 @@ from __future__ import annotations
 from typing import assert_never
 
 from ami_bakery.core.lock.inherited import InheritedAmis
+from ami_bakery.core.lock.protocol_acquire import after_acquire, after_break, after_pause, after_read
 from ami_bakery.core.lock.protocol_state import (
     ProtocolState,
     build_step,
     end,
-    hold,
     lose,
     tag_step,
     test_or_finish,
     use_finished,
     wait,
-    without_permission,
 )
 from ami_bakery.core.lock.protocol_steps import (
     AbandonInherited,
@@ -33,12 +32,11 @@ from ami_bakery.core.lock.protocol_steps import (
     CheckInherited,
     CopyToRegions,
     Discard,
+    EnableAmi,
     End,
     Ending,
+    EndQuarantine,
     Finish,
-    LockAcquired,
-    LockNotVisible,
-    LockSeen,
     LookUp,
     LookupResult,
     MarkFailed,
@@ -55,8 +53,6 @@ from ami_bakery.core.lock.protocol_steps import (
 )
 from ami_bakery.values import replace
 
-_MAX_UNANSWERED = 3
-
 
 def begin(
     *,
@@ -66,7 +62,7 @@ def begin(
     required: bool = True,
     waits: bool = True,
 ) -> ProtocolState:
-    """Returns a runner's first state. Its image needs a bake, a copy or a test."""
+    """Returns a runner's first state. Its image needs a bake, a copy, a test or an enabling."""
     return ProtocolState(
         step=AcquireLock(InheritedAmis()),
         forced=forced,
@@ -93,17 +89,21 @@ def advance(state: ProtocolState, result: StepResult) -> ProtocolState:
 def _next(state: ProtocolState, result: StepResult) -> ProtocolState | None:  # noqa: C901 - one case a step
     match state.step:
         case AcquireLock():
-            return _after_acquire(state, result)
+            return after_acquire(state, result)
         case ReadLock():
-            return _after_read(state, result)
+            return after_read(state, result)
         case BreakLock():
-            return _after_break(state, result)
+            return after_break(state, result)
         case Pause():
-            return _after_pause(state, result)
+            return after_pause(state, result)
         case LookUp():
             return _after_lookup(state, result)
         case CheckInherited():
             return _after_check(state, result)
+        case EnableAmi():
+            return _after_enable(state, result)
+        case EndQuarantine():
+            return _after_quarantine(state, result)
         case AbandonInherited():
             return _after_abandon(state, result)
         case RemoveAbandoned():
@@ -130,78 +130,6 @@ def _next(state: ProtocolState, result: StepResult) -> ProtocolState | None:  # 
             return None
         case _:
             assert_never(state.step)
-
-
-def _after_acquire(state: ProtocolState, result: StepResult) -> ProtocolState | None:
-    match result:
-        case LockAcquired(lock):
-            return hold(state, lock)
-        case ProtocolEvent.REFUSED:
-            # Read the holder immediately the first time. Afterwards, pause as long as no holder is visible.
-            step = Pause() if state.refusals and state.waits else ReadLock()
-            return replace(state, step=step, contended=True, refusals=min(state.refusals + 1, 2))
-        case ProtocolEvent.UNANSWERED if state.unanswered < _MAX_UNANSWERED:
-            # The lock may be ours. If it is, its tags have the id of our run.
-            return replace(state, step=ReadLock(), contended=True, unanswered=state.unanswered + 1)
-        case ProtocolEvent.DENIED:
-            return without_permission(state)
-        case ProtocolEvent.UNANSWERED | ProtocolEvent.FAILED:
-            return end(state, Ending.FAILED)
-    return None
-
-
-def _after_read(state: ProtocolState, result: StepResult) -> ProtocolState | None:
-    match result:
-        case LockSeen():
-            return _after_lock_seen(state, result)
-        case LockNotVisible(overdue=True):
-            return end(state, Ending.NAME_TAKEN)
-        case LockNotVisible():
-            if state.refusals > 1 and not state.waits:
-                return end(state, Ending.BUSY)
-            return replace(state, step=LookUp(Purpose.GONE))
-        case ProtocolEvent.DENIED:
-            return without_permission(state)
-        case ProtocolEvent.FAILED:
-            return end(state, Ending.FAILED)
-    return None
-
-
-def _after_lock_seen(state: ProtocolState, result: LockSeen) -> ProtocolState:
-    if result.lock in state.past_locks:
-        # EC2 still shows a deleted lock, or it was not deleted. If the name is still refused, pause.
-        return replace(state, step=BreakLock(result.lock), inherited=state.inherited | result.inherited)
-    state = replace(state, refusals=0)
-    if result.ours:
-        return hold(state, result.lock)
-    if result.expired:
-        # Deleted by id: the lock of a runner that took it over meanwhile has another id, so it is not deleted.
-        return replace(state, step=BreakLock(result.lock), inherited=state.inherited | result.inherited)
-    if result.finished:
-        return replace(state, step=LookUp(Purpose.FINISHED))
-    return wait(state)
-
-
-def _after_break(state: ProtocolState, result: StepResult) -> ProtocolState | None:
-    match result, state.step:
-        case ((ProtocolEvent.DONE | ProtocolEvent.UNANSWERED), BreakLock(lock)):
-            return replace(
-                state, step=AcquireLock(state.inherited), contended=True, past_locks=state.past_locks | {lock}
-            )
-        case ((ProtocolEvent.DENIED | ProtocolEvent.FAILED), _):
-            return end(state, Ending.FAILED)
-    return None
-
-
-def _after_pause(state: ProtocolState, result: StepResult) -> ProtocolState | None:
-    match result:
-        case ProtocolEvent.DONE:
-            return replace(state, step=ReadLock())
-        case ProtocolEvent.TIMED_OUT:
-            return end(state, Ending.BUSY)
-        case ProtocolEvent.FAILED:
-            return end(state, Ending.FAILED)
-    return None
 
 
 def _after_lookup(state: ProtocolState, result: StepResult) -> ProtocolState | None:
@@ -235,11 +163,51 @@ def _after_waiting_lookup(state: ProtocolState, result: LookupResult) -> Protoco
 def _after_second_lookup(state: ProtocolState, result: LookupResult) -> ProtocolState:
     if result.ami is not None:
         return use_finished(state, result.ami, Ending.REUSED if result.complete else Ending.COPIED)
+    if result.quarantined is not None and state.lock is not None:
+        return _before_enabling(state, result.quarantined, state.lock, tests=result.untested is not None)
     if result.untested is not None and state.lock is not None:
         return _before_test(state, result.untested)
     if state.inherited.verified is not None and state.lock is not None and not state.forced:
         return replace(state, step=CheckInherited(state.inherited.verified))
     return build_step(state)
+
+
+def _before_enabling(state: ProtocolState, ami: str, lock: str, *, tests: bool) -> ProtocolState:
+    """Enables an AMI, once EC2 must show earlier holders' changes.
+
+    A holder may have built another AMI, or prune may be about to deregister this one.
+    """
+    if state.step != LookUp(Purpose.BEFORE, settled=True):
+        return replace(state, step=LookUp(Purpose.BEFORE, settled=True))
+    return replace(state, step=EnableAmi(lock, ami), ending=Ending.TESTED if tests else Ending.ENABLED)
+
+
+def _after_enable(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    match result, state.step:
+        case (ProtocolEvent.DONE, EnableAmi(lock, ami)):
+            return replace(state, step=EndQuarantine(lock, ami))
+        case (ProtocolEvent.REFUSED, _):
+            return replace(state, step=LookUp(Purpose.BEFORE, settled=True), ending=None)
+        case (ProtocolEvent.LOST, _):
+            return lose(state)
+        case (ProtocolEvent.FAILED, _):
+            return end(state, Ending.FAILED)
+    return None
+
+
+def _after_quarantine(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    match result, state.step:
+        case (ProtocolEvent.DONE, EndQuarantine(_, ami)):
+            step = tag_step(state, ami) if state.ending is Ending.TESTED else CopyToRegions(ami)
+            return replace(state, step=step, ami=ami)
+        case (ProtocolEvent.REFUSED, _):
+            return replace(state, step=LookUp(Purpose.BEFORE, settled=True), ending=None)
+        case (ProtocolEvent.LOST, _):
+            return lose(state)
+        case (ProtocolEvent.UNANSWERED | ProtocolEvent.FAILED, _):
+            # The next run finds the AMI in quarantine, or enabled. It continues there.
+            return end(state, Ending.FAILED)
+    return None
 
 
 def _before_test(state: ProtocolState, ami: str) -> ProtocolState:

@@ -28,6 +28,7 @@ class Ending(StrEnum):
     COPIED = "copied"
     ADOPTED = "adopted"
     TESTED = "an AMI that existed has passed its test"
+    ENABLED = "an AMI in quarantine was enabled"
     TEST_FAILED = "the AMI failed its test"
     NOT_BUILT = "the AMI does not exist, and building is disabled"
     BUSY = "another runner is baking, and waiting is disabled or timed out"
@@ -79,6 +80,31 @@ class LookUp:
 class CheckInherited:
     """Check that the AMI exists, is usable, and is not abandoned. Results: DONE if so, REFUSED, FAILED."""
 
+    ami: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnableAmi:
+    """Enable an AMI in quarantine, and its copies, and wait until they are available.
+
+    Results: DONE, also if it was available; REFUSED if it does not exist any more; LOST, FAILED.
+    """
+
+    lock: str
+    ami: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndQuarantine:
+    """Restore the launch permissions of an enabled AMI. Then empty the tags of its quarantine.
+
+    One call changes the tags of the AMI and of the lock, all or nothing. Prune writes the tag of an AMI that it will
+    deregister in the same way. So for each AMI, only one of them succeeds.
+
+    Results: DONE, REFUSED if the AMI does not exist any more, LOST, UNANSWERED, FAILED.
+    """
+
+    lock: str
     ami: str
 
 
@@ -187,9 +213,10 @@ class End:
 
 LockStep = AcquireLock | ReadLock | BreakLock | Pause | Release
 BuildStep = LookUp | CheckInherited | AbandonInherited | RemoveAbandoned | Bake
+EnableStep = EnableAmi | EndQuarantine
 TestStep = RunTest | MarkFailed
 PublishStep = RecordVerified | Finish | Discard | CopyToRegions | WaitVisible
-ProtocolStep = LockStep | BuildStep | TestStep | PublishStep | End
+ProtocolStep = LockStep | BuildStep | EnableStep | TestStep | PublishStep | End
 
 
 # Results of steps.
@@ -236,11 +263,13 @@ class LockNotVisible:
 class LookupResult:
     """The finished AMI of the digest, if any. `complete`: it exists in every configured region.
 
-    untested  if there is none: an AMI of the digest that lacks only the current test
+    quarantined  if there is none: an AMI that prune disabled, or that is not completely enabled yet
+    untested     if there is none: an AMI of the digest that lacks only the current test; it may be `quarantined`
     """
 
     ami: str | None = None
     complete: bool = True
+    quarantined: str | None = None
     untested: str | None = None
 
 
