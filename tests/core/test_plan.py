@@ -71,7 +71,7 @@ def test_image_without_an_ami_is_built() -> None:
     assert decided(WANTED).action is Action.BAKE
 
 
-@pytest.mark.parametrize("state", [AmiState.PENDING, AmiState.FAILED, AmiState.DISABLED])
+@pytest.mark.parametrize("state", [AmiState.PENDING, AmiState.FAILED, AmiState.ERROR])
 def test_unavailable_ami_does_not_count_and_is_reported(state: AmiState) -> None:
     plan = decided(WANTED, replace(AMI, state=state, state_reason="because"))
     assert plan.action is Action.BAKE

@@ -23,7 +23,7 @@ class PlannedImage(Frozen):
 
     digest   as hex digits; None if its parent image has not been built yet
     regions  the image is built in the first one
-    amis     ids of existing AMIs, by region; for the action `test`, they do not count yet
+    amis     ids of existing AMIs, by region; for the actions `test` and `enable`, they do not count yet
     steps    the steps of a bake, in order: the build, copies, tags and permissions
     """
 

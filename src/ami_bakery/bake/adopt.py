@@ -14,6 +14,7 @@ from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
 from ami_bakery.core.ec2.resource import Resource, ResourceKind
 from ami_bakery.core.ec2.run import RUN_TAG
 from ami_bakery.core.lock.lock import ABANDONED_TAG, parse_amis
+from ami_bakery.core.plan.enabling import in_quarantine
 from ami_bakery.errors import AwsError
 
 if TYPE_CHECKING:
@@ -113,7 +114,10 @@ def _name_taken(planned: Planned, ami: Ami) -> AwsError:
     image, digest = planned.definition.image.name, planned.plan.digest
     state = f"{'revoked' if ami.revoked else ami.state} AMI {ami.id}"
     todo = f"Deregister it if it is not needed: aws ec2 deregister-image --region {ami.region} --image-id {ami.id}"
-    if ami.state is AmiState.DISABLED and digest is not None and ami.carries(digest) and not ami.revoked:
+    if in_quarantine(ami):
+        state += ", which prune disabled,"
+        todo = f"Remove it from quarantine: ami-bakery prune {image} --apply --quarantine 0. Or: {todo}"
+    elif ami.state is AmiState.DISABLED and digest is not None and ami.carries(digest) and not ami.revoked:
         state += ", which was built from this definition"
         todo = f"Enable it: aws ec2 enable-image --region {ami.region} --image-id {ami.id}. Or: {todo}"
     return AwsError(

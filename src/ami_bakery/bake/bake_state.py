@@ -9,13 +9,14 @@ from ami_bakery.bake.baker import Baker
 from ami_bakery.bake.waiters import AmiWaiter
 from ami_bakery.core.lock.lock import lock_timing
 from ami_bakery.core.plan.describe import reason_lines
+from ami_bakery.core.plan.tested import AmiTestState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ami_bakery.bake.build_slots import BuildSlot, WaitPolicy
     from ami_bakery.bake.held_lock import HeldLock
-    from ami_bakery.bake.test_steps import FailedTest
+    from ami_bakery.bake.steps.test_steps import FailedTest
     from ami_bakery.core.definition.stamp import Stamps
     from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.lock.lock import LockRecord
@@ -35,6 +36,7 @@ class BakeState:
     stamps      the status of the inputs before they were hashed
     amis        our verified AMIs, by region
     abandoned   AMIs of other runs that this bake removes
+    enabled     AMIs in quarantine that this bake has enabled
     reported    whether the error already names `amis`
     publishing  whether the AMI is finished, so that only copies or its visibility are missing
     retested    whether an AMI is tested although it passed the current test
@@ -72,12 +74,20 @@ class BakeState:
         self.stamps: Stamps | None = None
         self.amis: Mapping[str, Ami] = {}
         self.abandoned: tuple[Ami, ...] = ()
+        self.enabled: tuple[Ami, ...] = ()
         self.copies: Copies | None = None
         self.reported = False
         self.publishing = False
         self.retested = retested
         self.tagger: AmiTagger | None = None
         self.failed_test: FailedTest | None = None
+
+    @property
+    def must_test(self) -> bool:
+        """Whether the AMI of the plan is to be tested."""
+        return bool(self.planned.plan.test) and (
+            self.retested or self.planned.plan.tested is not AmiTestState.PASSED
+        )
 
     def settling_seconds(self) -> float:
         """Returns the seconds until the settling time of our lock ends; 0 or less if it has ended."""

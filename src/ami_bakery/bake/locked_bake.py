@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from ami_bakery.bake.acquire import LockSteps
 from ami_bakery.bake.bake_state import BakeState
-from ami_bakery.bake.build import BuildSteps
 from ami_bakery.bake.hidden_lock import foreign_key_pair
-from ami_bakery.bake.publish import PublishSteps
-from ami_bakery.bake.test_steps import TestSteps
+from ami_bakery.bake.steps.acquire import LockSteps
+from ami_bakery.bake.steps.build import BuildSteps
+from ami_bakery.bake.steps.enable import EnableSteps
+from ami_bakery.bake.steps.publish import PublishSteps
+from ami_bakery.bake.steps.test_steps import TestSteps
 from ami_bakery.bake.waiters import BUSY_TODO
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.lock.lock import lock_name
@@ -22,8 +23,10 @@ from ami_bakery.core.lock.protocol_steps import (
     CheckInherited,
     CopyToRegions,
     Discard,
+    EnableAmi,
     End,
     Ending,
+    EndQuarantine,
     Finish,
     LookUp,
     MarkFailed,
@@ -52,7 +55,16 @@ if TYPE_CHECKING:
 
 _PERMISSION_MATTERS = (AcquireLock, ReadLock, BreakLock, RemoveAbandoned, Discard)
 """Steps whose result is DENIED, not FAILED, if a permission is missing."""
-_MAY_HAVE_HAPPENED = (AcquireLock, BreakLock, RemoveAbandoned, RecordVerified, MarkFailed, Finish, Discard)
+_MAY_HAVE_HAPPENED = (
+    AcquireLock,
+    BreakLock,
+    RemoveAbandoned,
+    EndQuarantine,
+    RecordVerified,
+    MarkFailed,
+    Finish,
+    Discard,
+)
 """Steps whose result is UNANSWERED, not FAILED, without a response: EC2 may have carried out the request."""
 
 
@@ -65,7 +77,7 @@ class BakeResult(Frozen):
 
 
 class LockedBake:
-    """Carries out one image's plan to bake, copy or test.
+    """Carries out one image's plan to bake, copy, test or enable.
 
     builds  whether to build if there is no AMI; the other parameters are those of `BakeState`
     """
@@ -88,6 +100,7 @@ class LockedBake:
         self._builds = builds
         self._lock = LockSteps(self._state)
         self._build = BuildSteps(self._state)
+        self._enable = EnableSteps(self._state)
         self._test = TestSteps(self._state)
         self._publish = PublishSteps(self._state)
         self._error: BakeryError | None = None
@@ -138,6 +151,8 @@ class LockedBake:
                 return self._lock.carry_out(step, protocol.past_locks)
             case LookUp() | CheckInherited() | AbandonInherited() | RemoveAbandoned() | Bake():
                 return self._build.carry_out(step)
+            case EnableAmi() | EndQuarantine():
+                return self._enable.carry_out(step)
             case RunTest() | MarkFailed():
                 return self._test.carry_out(step)
             case RecordVerified() | Finish() | Discard() | CopyToRegions() | WaitVisible():
@@ -186,6 +201,8 @@ class LockedBake:
                 return self._success(Result.COPIED)
             case Ending.TESTED:
                 return self._success(Result.TESTED)
+            case Ending.ENABLED:
+                return self._success(Result.ENABLED)
             case Ending.REUSED | Ending.ADOPTED:
                 return self._success(Result.REUSED)
             case _:

@@ -99,7 +99,7 @@ def _do(ports: Ports, ami: Ami, step: Step) -> None:
             ports.ec2.grant(ami.region, resource, step.targets)
         case StepKind.REVOKE:
             ports.ec2.revoke(ami.region, resource, step.targets)
-        case StepKind.BAKE | StepKind.TEST | StepKind.COPY:
+        case StepKind.BAKE | StepKind.ENABLE | StepKind.TEST | StepKind.COPY:
             raise AssertionError(f"{step.kind} is not a reconcile step")
         case _:
             assert_never(step.kind)

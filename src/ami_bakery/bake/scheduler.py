@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _MAX_THREADS = 256
 _MAX_DIGEST_CHANGES = 5
-_WORK = frozenset({Action.BAKE, Action.COPY, Action.TEST, Action.PENDING})
+_WORK = frozenset({Action.BAKE, Action.COPY, Action.TEST, Action.ENABLE, Action.PENDING})
 
 
 def bake_all(
@@ -283,7 +283,7 @@ class _Run:
                 result, copies = Result.REUSED, Copies(amis=planned.plan.amis)
             case Action.WAIT:
                 result, copies = Result.REUSED, Copies(amis=_wait_for_pending(self.resolver, planned, self.wait_policy))
-            case Action.BAKE | Action.COPY | Action.TEST:
+            case Action.BAKE | Action.COPY | Action.TEST | Action.ENABLE:
                 planned, result, copies = self._bake_locked(planned, known, slot)
             case Action.PENDING:
                 raise AssertionError(f"{planned.plan.image} is planned again when its base is baked")

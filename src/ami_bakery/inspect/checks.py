@@ -105,7 +105,7 @@ class _Check:
             self.findings += _definition_findings(self.resolver, self.image)
             if planned is not None:
                 self.findings += _equally_new_bases(planned)
-            if planned is not None and planned.plan.action is Action.TEST:
+            if planned is not None and planned.plan.tests_existing_ami:
                 self.tested = with_placeholders(planned)
             if planned is not None and planned.plan.action not in (Action.BAKE, Action.PENDING):
                 return

@@ -89,7 +89,7 @@ def _plans(
         for planned in _check_plans(resolver, generation, bases, failures):
             plans.append(planned)
             parents[planned.plan.image] = _final_ami(planned)
-            if planned.plan.action is Action.COPY:
+            if planned.plan.action in (Action.COPY, Action.ENABLE):
                 copied.add(planned.plan.image)
             seen.update({(ami.region, ami.id): ami for ami in planned.found})
     return plans
@@ -136,7 +136,7 @@ def define_all(resolver: Resolver, names: Iterable[str], *, kept: bool = True) -
 def _final_ami(planned: Planned) -> Ami | None:
     """Returns the AMI in the build region, which children start from; None if it must be built first.
 
-    An AMI that is still to be tested is known. If it fails, its children are not built.
+    An AMI that is still to be tested or enabled is known. If this fails, its children are not built.
     """
     return planned.plan.amis.get(planned.plan.regions[0]) if _reuses(planned) else None
 
@@ -223,7 +223,7 @@ def _verify_bases(resolver: Resolver, planned: Planned, bases: _Amis) -> Planned
 
 
 def _reuses(planned: Planned) -> bool:
-    return planned.plan.action in (Action.REUSE, Action.COPY, Action.TEST)
+    return planned.plan.action in (Action.REUSE, Action.COPY, Action.TEST, Action.ENABLE)
 
 
 def _reuses_or_builds_from_id(planned: Planned) -> bool:

@@ -9,6 +9,7 @@ from ami_bakery.core.concurrency import run_all
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.ami import IMAGE_TAG, SHARED_TAG
 from ami_bakery.core.plan.desired_state import PUBLIC, DesiredState, Permissions, is_marked
+from ami_bakery.core.plan.enabling import in_quarantine, noted_permissions
 from ami_bakery.core.plan.plan import Action
 from ami_bakery.core.plan.steps import with_steps
 from ami_bakery.errors import AwsError, DeniedError
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
 
 
 def read_permissions(ports: Ports, ami: Ami, desired: DesiredState) -> Permissions | None:
-    """Reads an AMI's permissions from EC2. None, without a call, if ami-bakery does not manage them."""
+    """Reads an AMI's permissions from EC2. None, without a call, if ami-bakery does not manage them.
+
+    An AMI that is to be enabled gets the permissions that it had before its quarantine.
+    """
     if not desired.manages_permissions(ami):
         return None
     read = partial(ports.ec2.permissions, ami.region)
-    launch = read(ami.id)
+    launch = noted_permissions(ami) | (frozenset() if in_quarantine(ami) else read(ami.id))
     if PUBLIC in launch:
         ports.reporter.warn(
             f"{ami.id} in {ami.region} is public: anyone can launch it, regardless of `share_with`. "
@@ -105,8 +109,8 @@ def stale_shares(resolver: Resolver, plans: Sequence[Planned]) -> Mapping[str, t
 
 def _current_amis(planned: Planned) -> tuple[Ami, ...]:
     """Returns the AMIs of an image that is not built again."""
-    kept = planned.plan.action in (Action.REUSE, Action.COPY, Action.TEST)
-    return tuple(planned.plan.amis.values()) if kept else ()
+    is_built = planned.plan.action in (Action.BAKE, Action.PENDING, Action.WAIT)
+    return () if is_built else tuple(planned.plan.amis.values())
 
 
 def _is_or_was_shared(planned: Planned) -> bool:

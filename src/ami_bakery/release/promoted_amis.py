@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ami_bakery.ports import Ports
 
 _TODO = {
+    Action.ENABLE: "Enable it first: ami-bakery bake {image}. Or promote another AMI with --ami.",
     Action.TEST: "Test it first: ami-bakery test {image}. Or promote another AMI with --ami.",
     Action.WAIT: "Wait until the other runner has finished, then run again.",
 }
@@ -71,6 +72,8 @@ def _not_finished(plan: ImagePlan) -> BakeryError:
     wrong = f"no finished AMI of the current definition in {', '.join(plan.missing or plan.regions)}: {one_line(why)}"
     if plan.action is Action.TEST:
         wrong = f"its AMI did not pass the current test: {one_line(why)}"
+    if plan.action is Action.ENABLE:
+        wrong = f"its AMI is in quarantine: {one_line(why)}"
     todo = _TODO.get(plan.action, _BAKE).format(image=plan.image)
     return AwsError(f"looking for the AMI of image {plan.image}", wrong, todo)
 

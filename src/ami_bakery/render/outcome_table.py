@@ -17,6 +17,7 @@ _COLORS = {
     Result.REUSED: "dim",
     Result.COPIED: "cyan",
     Result.TESTED: "green",
+    Result.ENABLED: "cyan",
     Result.FAILED: "red",
 }
 _LONGEST = 60
@@ -27,6 +28,8 @@ _BRIEF = {
     "ami-deleted": "AMI was deleted",
     "forced": "forced",
     "never-baked": "never baked",
+    "quarantined": "was in quarantine",
+    "quarantine-not-ended": "its permissions were not restored yet",
     "too-old": "older than max_age",
 }
 _KEPT = {StepKind.TAG: "tags", StepKind.GRANT: "permissions", StepKind.REVOKE: "permissions"}

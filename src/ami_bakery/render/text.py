@@ -29,6 +29,7 @@ _SIGNS = {
     Action.BAKE: ("+", "yellow"),
     Action.COPY: (">", "cyan"),
     Action.TEST: ("*", "cyan"),
+    Action.ENABLE: ("^", "cyan"),
     Action.WAIT: ("~", "cyan"),
     Action.PENDING: ("?", "magenta"),
 }
@@ -70,6 +71,8 @@ def step_json(step: Step) -> dict[str, Any]:
             return rendered
         case StepKind.TEST:
             return {**rendered, "ami": step.ami}
+        case StepKind.ENABLE:
+            return {**rendered, "ami": step.ami, "targets": list(step.targets)}
         case StepKind.COPY:
             return {**rendered, "ami": step.ami, "from": step.source, "kms_key": step.kms_key or None}
         case StepKind.TAG:
@@ -105,6 +108,7 @@ _VERBS = {
     Action.BAKE: "bake",
     Action.COPY: "copy",
     Action.TEST: "test",
+    Action.ENABLE: "enable",
     Action.WAIT: "wait for",
     Action.PENDING: "decide when the parent image is built",
 }
@@ -302,19 +306,26 @@ def variable_names(image: str, regions: Sequence[str]) -> tuple[str, ...]:
 
 def github_output(outcomes: Sequence[Outcome]) -> str:
     """Renders outputs for GitHub Actions: `ami-id` of a single image, `amis` as JSON on one line, and `outcome`."""
-    order = (Result.FAILED, Result.BAKED, Result.TESTED, Result.COPIED, Result.REUSED)
+    order = (Result.FAILED, Result.BAKED, Result.TESTED, Result.COPIED, Result.ENABLED, Result.REUSED)
     results = {outcome.result for outcome in outcomes}
     outcome = next((result for result in order if result in results), Result.REUSED)
     return _github_output({outcome.image: outcome.amis for outcome in outcomes}, outcome)
 
 
 def github_plan(plans: Sequence[ImagePlan]) -> str:
-    """Renders the same outputs for a plan: existing AMIs that passed their test, and the most expensive action."""
-    order = (Action.BAKE, Action.PENDING, Action.WAIT, Action.TEST, Action.COPY, Action.REUSE)
+    """Renders the same outputs for a plan: AMIs that can be used now, and the most expensive action."""
+    order = (
+        Action.BAKE,
+        Action.PENDING,
+        Action.WAIT,
+        Action.TEST,
+        Action.COPY,
+        Action.ENABLE,
+        Action.REUSE,
+    )
     actions = {plan.action for plan in plans}
     action = next((action for action in order if action in actions), Action.REUSE)
-    amis = {plan.image: plan.amis if plan.action is not Action.TEST else {} for plan in plans}
-    return _github_output(amis, action)
+    return _github_output({plan.image: plan.ready for plan in plans}, action)
 
 
 def github_findings(levels: Collection[Level]) -> str:

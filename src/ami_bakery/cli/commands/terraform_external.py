@@ -88,14 +88,14 @@ def _name(query: Query, config: Config) -> str:
 
 def _found(resolver: Resolver, name: str, region: str) -> tuple[Digest | None, Mapping[str, Ami]]:
     (plan,) = (planned.plan for planned in make_plans(resolver, [name]) if planned.plan.image == name)
-    if plan.action not in (Action.REUSE, Action.COPY) or region not in plan.amis:
-        missing = "passed its test" if plan.action is Action.TEST else "been built"
+    if plan.action not in (Action.REUSE, Action.COPY, Action.ENABLE) or region not in plan.ready:
+        missing = {Action.TEST: "passed its test", Action.ENABLE: "been enabled"}.get(plan.action, "been built")
         raise UsageError(
             f"looking for the AMI of image {name} in {region}",
             f"it has not {missing} yet ({plan.action}): {'; '.join(reason_lines(plan.reasons))}",
             f'Run `ami-bakery bake {name}` before Terraform, or write action = "bake" in the query.',
         )
-    return plan.digest, plan.amis
+    return plan.digest, plan.ready
 
 
 def _baked(resolver: Resolver, name: str) -> tuple[Digest | None, Mapping[str, Ami]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.definition.digest import Digest, Scheme
 from ami_bakery.core.ec2.ami import FROM_TAG, ORIGIN_TAG, Ami, AmiState, newest
 from ami_bakery.core.ec2.run import RUN_TAG, run_began
 from ami_bakery.core.plan.describe import describe_age, describe_duration, describe_time
+from ami_bakery.core.plan.enabling import enabling_candidates, enabling_reason, in_quarantine, must_be_enabled
 from ami_bakery.core.plan.plan import Action, ImagePlan, Reason, Wanted
 from ami_bakery.core.plan.revoked import revoked_amis
 from ami_bakery.core.plan.tested import AmiTestState, kept_ami, tested_state
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 
 def present(found: Collection[Ami], wanted: Wanted) -> dict[str, Ami]:
-    """Returns the matching AMIs by region: finished, available, with this digest, not revoked, and all of one build.
+    """Returns the matching AMIs by region: finished, with this digest, not revoked, and all of one build.
+
+    They are available, or prune disabled them: see `must_be_enabled`. A build with an available AMI is preferred.
 
     AMIs of one build have the same origin tag. If there are several builds of a digest (`--force`), the newest one with
     an AMI in the build region is used; one that passed the current test is preferred. AMIs of an older build do not
@@ -31,20 +34,22 @@ def present(found: Collection[Ami], wanted: Wanted) -> dict[str, Ami]:
         return {}
     bakes: dict[str, list[Ami]] = {}
     revoked = _revoked(found, wanted.digest)
-    for ami in found:
+    usable = tuple(ami for ami in found if ami.available)
+    if wanted.digest.scheme is Scheme.SHA256:
+        usable += enabling_candidates(found)
+    for ami in usable:
         if (
             ami.id not in revoked
-            and ami.available
             and ami.carries(wanted.digest, wanted.base)
             and ami.region in wanted.regions
         ):
             bakes.setdefault(ami.tags.get(ORIGIN_TAG, ""), []).append(ami)
     candidates = []
     for amis in bakes.values():
-        at_home = newest(ami for ami in amis if ami.region == wanted.regions[0])
-        chosen = at_home or newest(amis)
+        at_home = _best(ami for ami in amis if ami.region == wanted.regions[0])
+        chosen = at_home or _best(amis)
         if chosen is not None:
-            candidates.append(((wanted.is_tested(chosen), at_home is not None), chosen, amis))
+            candidates.append(((chosen.available, wanted.is_tested(chosen), at_home is not None), chosen, amis))
     if not candidates:
         return {}
     preferred = max(rank for rank, _, _ in candidates)
@@ -53,10 +58,16 @@ def present(found: Collection[Ami], wanted: Wanted) -> dict[str, Ami]:
     by_region = {}
     for region in wanted.regions:
         there = [ami for ami in amis if ami.region == region]
-        best_there = newest(filter(wanted.has_right_key, there)) or newest(there)
+        best_there = _best(filter(wanted.has_right_key, there)) or _best(there)
         if best_there is not None:
             by_region[region] = best_there
     return by_region
+
+
+def _best(amis: Iterable[Ami]) -> Ami | None:
+    """Returns the newest available AMI; if there is none, the newest one in quarantine."""
+    listed = tuple(amis)
+    return newest(ami for ami in listed if ami.available) or newest(listed)
 
 
 def _revoked(found: Collection[Ami], digest: Digest) -> Mapping[str, str]:
@@ -84,8 +95,10 @@ def decide(
     if kept is not None:
         there, found = {kept.region: kept}, (*found, kept)
     action, reasons = _decide(wanted, found, there, now, force)
+    if action is not Action.ENABLE:
+        there = {region: ami for region, ami in there.items() if ami.available}
     source = _source(there, wanted) if there else None
-    if source is not None and action is not Action.TEST and not wanted.is_tested(source):
+    if source is not None and action not in (Action.TEST, Action.ENABLE) and not wanted.is_tested(source):
         # An AMI that did not pass its test is not a result, even if it is not tested again.
         there, source = {}, None
     return ImagePlan(
@@ -97,6 +110,14 @@ def decide(
         amis={region: ami for region, ami in there.items() if wanted.has_right_key(ami)},
         source=source,
         test=wanted.test,
+        to_enable=_to_enable(wanted, there, source) if action is Action.ENABLE and source is not None else (),
+    )
+
+
+def _to_enable(wanted: Wanted, amis: Mapping[str, Ami], source: Ami) -> tuple[Ami, ...]:
+    """Returns the AMIs to enable. A copy with another key than the configured one is replaced, so it is not enabled."""
+    return tuple(
+        ami for ami in amis.values() if must_be_enabled(ami) and (ami == source or wanted.has_right_key(ami))
     )
 
 
@@ -120,11 +141,16 @@ def _decide(
     source = _source(amis, wanted)
     if wanted.max_age is not None and (old := _too_old(source, _baked_at(amis, found), wanted.max_age, now)):
         return Action.BAKE, (old,)
+    untested: tuple[Reason, ...] = ()
     if not wanted.is_tested(source):
         if source.region != wanted.regions[0]:
             return Action.BAKE, (_no_ami_to_test(source, wanted, now),)
-        return Action.TEST, (_test_reason(source, wanted.test, now),)
+        untested = (_test_reason(source, wanted.test, now),)
     copies = tuple(_copy_reasons(wanted, amis, source))
+    if to_enable := _to_enable(wanted, amis, source):
+        return Action.ENABLE, (*(enabling_reason(ami, now) for ami in to_enable), *untested, *copies)
+    if untested:
+        return Action.TEST, untested
     if copies:
         return Action.COPY, copies
     return Action.REUSE, tuple(_reuse_reasons(wanted, found, amis, now))
@@ -185,14 +211,14 @@ def _key(key: str) -> str:
 def verify_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami], *, now: datetime) -> ImagePlan:
     """Plans a build if a source AMI is missing or deprecated.
 
-    Changes only plans to reuse, copy or test.
+    Changes only plans to reuse, copy, test or enable.
 
     known  the source AMIs that still exist
 
     The plan does not change if the AMI was built after the deprecation.
     """
     chosen = plan.source
-    if plan.action not in (Action.REUSE, Action.COPY, Action.TEST) or chosen is None:
+    if plan.action in (Action.BAKE, Action.PENDING, Action.WAIT) or chosen is None:
         return plan
     reasons = []
     for base in bases:
@@ -205,13 +231,13 @@ def verify_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami]
             reasons.append(Reason("base-deprecated", base, detail))
     if not reasons:
         return plan
-    if plan.action is Action.TEST:
-        plan = replace(plan, amis={}, source=None)
+    if plan.action in (Action.TEST, Action.ENABLE):
+        plan = replace(plan, amis={}, source=None, to_enable=())
     return replace(plan, action=Action.BAKE, reasons=tuple(reasons))
 
 
 def being_baked(plan: ImagePlan, lock: LockRecord) -> ImagePlan:
-    """Changes a plan to wait for the runner that holds the lock. The plan was to build, copy or test."""
+    """Changes a plan to wait for the runner that holds the lock. The plan was to build, copy, test or enable."""
     reason = Reason("being-baked", lock.holder, f"another runner is building it: {lock.describe()}")
     return replace(plan, action=Action.WAIT, reasons=(reason, *plan.reasons))
 
@@ -243,12 +269,18 @@ def _without_ami(
 
 
 def _why_not(ami: Ami, base: Collection[str] | None) -> str:
-    if ami.available and not ami.verified:
+    if ami.state is AmiState.DISABLED and not in_quarantine(ami):
+        return "it is disabled, but not by prune"
+    if not ami.available and not in_quarantine(ami):
+        return f"it is {ami.state}" + (f" ({ami.state_reason})" if ami.state_reason else "")
+    if not ami.verified:
         return "it was never verified (it has no tag ami-bakery:format)"
-    if ami.available:
+    if not ami.is_recorded_from(base):
         wanted = " or ".join(base or ("another",))
         return f"its source AMI is {ami.tags.get(FROM_TAG, '')} (ami-bakery:from), not {wanted}"
-    return f"it is {ami.state}" + (f" ({ami.state_reason})" if ami.state_reason else "")
+    if ami.test_failed:
+        return "prune disabled it, and it failed its test"
+    return "prune disabled it, and it is being deregistered"
 
 
 def _baked_at(amis: Mapping[str, Ami], found: Sequence[Ami]) -> datetime | None:

@@ -48,7 +48,7 @@ def step_lines(plan: ImagePlan) -> Iterator[str]:
 
 
 def _is_action(plan: ImagePlan, step: Step) -> bool:
-    if step.kind is StepKind.TEST:
+    if step.kind in (StepKind.TEST, StepKind.ENABLE) and not step.targets:
         return plan.action.value == step.kind.value
     return step.kind is StepKind.BAKE and step.region == plan.regions[0]
 
@@ -60,6 +60,9 @@ def describe_step(step: Step) -> str:
     match step.kind:
         case StepKind.BAKE:
             return f"build in {step.region}"
+        case StepKind.ENABLE:
+            shared = f", and share it with {', '.join(step.targets)} as before" if step.targets else ""
+            return f"enable {step.ami} ({step.region}){shared}"
         case StepKind.TEST:
             return f"test {f'{step.ami} ({step.region})' if step.ami else 'it'}"
         case StepKind.COPY:

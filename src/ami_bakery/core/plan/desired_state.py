@@ -27,6 +27,7 @@ _MARKER_LENGTH = 256
 
 class StepKind(StrEnum):
     BAKE = "bake"
+    ENABLE = "enable"
     TEST = "test"
     COPY = "copy"
     TAG = "tag"
@@ -41,7 +42,7 @@ class Step(Frozen):
     source       the source region of a copy
     kms_key      the key of a copy; empty if none is configured
     on_snapshot  whether the permission is for a snapshot; `snapshot` is None if that does not exist yet
-    targets      accounts, and ARNs of organizations and OUs
+    targets      accounts, and ARNs of organizations and OUs; of an AMI that is enabled, also `all`
     tags         (name, value), sorted by name; None removes a tag
     certain      False if the image may not need it, which is known only when its parent is built
     """

@@ -22,6 +22,8 @@ class Result(StrEnum):
     COPIED = "copied"
     TESTED = "tested"
     """An AMI that existed passed its test."""
+    ENABLED = "enabled"
+    """Prune had disabled an AMI; it is available again."""
     FAILED = "failed"
 
 

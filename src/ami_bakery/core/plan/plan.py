@@ -24,6 +24,8 @@ class Action(StrEnum):
     """Built, but not yet copied to all regions."""
     TEST = "test"
     """Built, but not tested by the current test. Nothing is built."""
+    ENABLE = "enable"
+    """Built, but disabled by prune. It is enabled and shared as before. Nothing is built."""
     WAIT = "wait"
     """Another runner is building it."""
     PENDING = "pending"
@@ -80,10 +82,12 @@ class Wanted(Frozen):
 class ImagePlan(Frozen):
     """The plan of a bake for one image.
 
-    amis    the AMIs that exist and have the right key, by region; for the action `test`, they do not count yet
+    amis    the AMIs that exist and have the right key, by region; for the action `test`, they do not count yet, and for
+            `enable`, some are still to be enabled
     source  the source of copies: the AMI in the build region; otherwise preferably one without a KMS key
     test    the digest of the image's test, as hex; empty if it has none
     steps   in order; empty if they were not requested
+    to_enable  those of `amis`, and the source, that must be enabled
     """
 
     image: str
@@ -95,6 +99,20 @@ class ImagePlan(Frozen):
     source: Ami | None = None
     steps: tuple[Step, ...] = ()
     test: str = ""
+    to_enable: tuple[Ami, ...] = ()
+
+    @property
+    def ready(self) -> Mapping[str, Ami]:
+        """The AMIs that can be used now, by region."""
+        if self.tests_existing_ami:
+            return {}
+        return {region: ami for region, ami in self.amis.items() if ami not in self.to_enable}
+
+    @property
+    def tests_existing_ami(self) -> bool:
+        """Whether an AMI exists and is to be tested."""
+        untested = self.tested not in (None, AmiTestState.PASSED)
+        return self.action is Action.TEST or (self.action is Action.ENABLE and untested)
 
     @property
     def tested(self) -> AmiTestState | None:
@@ -108,7 +126,7 @@ class ImagePlan(Frozen):
     def may_be_locked(self) -> bool:
         """Whether a bake acquires the digest's lock. It then uses the AMI if another runner builds it."""
         forced = any(reason.kind == "forced" for reason in self.reasons)
-        return self.action in (Action.BAKE, Action.COPY, Action.TEST) and not forced
+        return self.action in (Action.BAKE, Action.COPY, Action.TEST, Action.ENABLE) and not forced
 
     @property
     def to_do(self) -> bool:

@@ -14,6 +14,7 @@ from ami_bakery.core.plan.desired_state import (
     reconcile_steps,
     revoke_steps,
 )
+from ami_bakery.core.plan.enabling import noted_permissions
 from ami_bakery.core.plan.plan import Action, ImagePlan
 from ami_bakery.values import replace
 
@@ -40,7 +41,7 @@ def with_steps(
         return plan
     to_build = plan.action in (Action.BAKE, Action.PENDING)
     home = plan.regions[0]
-    to_test = plan.test and (to_build or plan.action is Action.TEST)
+    to_test = plan.test and (to_build or plan.tests_existing_ami)
     built = (home, *(region for region in made_by_packer if region != home)) if to_build else ()
     existing = {} if to_build else plan.amis
     source = None if to_build else plan.source
@@ -49,6 +50,9 @@ def with_steps(
     for ami in stale_shares:
         steps += revoke_steps(ami, desired, permissions.get(ami.id))
     steps += (Step(kind=StepKind.BAKE, region=region) for region in built)
+    for ami in plan.to_enable:
+        shares = tuple(sorted(noted_permissions(ami)))
+        steps.append(Step(kind=StepKind.ENABLE, region=ami.region, ami=ami.id, targets=shares))
     if to_test:
         where = source.region if source else home
         steps.append(Step(kind=StepKind.TEST, region=where, ami=source.id if source else None))

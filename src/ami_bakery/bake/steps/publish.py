@@ -15,11 +15,14 @@ from ami_bakery.core.lock.protocol_steps import (
     RecordVerified,
     WaitVisible,
 )
+from ami_bakery.core.plan.enabling import must_be_enabled
 from ami_bakery.core.plan.plan import Action
 from ami_bakery.errors import AwsError
 
 if TYPE_CHECKING:
     from ami_bakery.bake.bake_state import BakeState
+    from ami_bakery.core.definition.digest import Digest
+    from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.lock.protocol_steps import PublishStep, StepResult
 
 _VISIBLE_SECONDS = 60.0
@@ -83,8 +86,9 @@ class PublishSteps:
 
     def _copy(self) -> StepResult:
         state, plan = self._state, self._state.planned.plan
-        if plan.action is Action.COPY:
-            state.report_plan()
+        if plan.action is Action.COPY or (plan.action is Action.ENABLE and not state.must_test):
+            if plan.action is Action.COPY:
+                state.report_plan()
             state.copies = copy_to_regions(state.resolver, state.planned, state.waiter, plan.amis, plan.source)
             return ProtocolEvent.DONE
         assert state.tagger is not None
@@ -106,7 +110,7 @@ class PublishSteps:
         while home is not None:
             found = self._ports.ec2.find_by_digest(state.home, [state.digest.hex], owners)
             tested = state.tagger.tested if state.tagger is not None else ""
-            if any(ami.id == home.id and ami.carries(state.digest) and tested in ("", ami.tested) for ami in found):
+            if any(ami.id == home.id and _is_usable(ami, state.digest, tested) for ami in found):
                 break
             if clock.monotonic() > deadline:
                 self._ports.reporter.warn(
@@ -116,3 +120,9 @@ class PublishSteps:
                 break
             clock.sleep(state.timing.poll_seconds)
         return ProtocolEvent.DONE
+
+
+def _is_usable(ami: Ami, digest: Digest, tested: str) -> bool:
+    return (
+        ami.available and ami.carries(digest) and not must_be_enabled(ami) and (not tested or ami.tested == tested)
+    )

@@ -98,6 +98,10 @@ class BuildSteps:
         if state.retested:
             state.planned = plan_retest(state.planned)
         plan = state.planned.plan
+        if plan.action is Action.ENABLE:
+            assert plan.source is not None
+            source = format_amis([plan.source], plan.source.region)
+            return LookupResult(quarantined=source, untested=source if state.must_test else None)
         untested = plan.source if plan.action is Action.TEST else None
         if untested is not None and untested.region == state.home:
             state.new_baker()

@@ -1,0 +1,1 @@
+"""The steps of the locking protocol, carried out for one bake."""
