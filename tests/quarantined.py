@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ami_bakery.core.ec2.ami import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, ORIGIN_TAG
 from ami_bakery.core.ec2.quarantine import quarantine_tags
@@ -12,36 +12,45 @@ from tests.conftest import ec2_client
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from mypy_boto3_ec2 import EC2Client
+
     from ami_bakery.local import LocalAws
 
 FRIEND = "111122223333"
 
 
-def finish_build(
-    local: LocalAws, digest: str, regions: Iterable[str] = ("us-east-1",), *, image: str = "app", name: str = "app"
-) -> dict[str, str]:
+def finish_ami(
+    ec2: EC2Client, digest: str, *, origin: str = "", image: str = "app", name: str = "app"
+) -> str:
+    """Creates a finished AMI. Returns its id. `origin`: the AMI of its build region."""
+    base = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
+    ami = ec2.copy_image(SourceImageId=base, SourceRegion=ec2.meta.region_name, Name=name)["ImageId"]
+    tag(ec2, ami, {DIGEST_TAG: digest, FORMAT_TAG: "1", IMAGE_TAG: image, ORIGIN_TAG: origin or ami})
+    return ami
+
+
+def disable_ami(ec2: EC2Client, ami: str, permissions: Iterable[str] = ()) -> None:
+    """Disables an AMI as prune does."""
+    tag(ec2, ami, quarantine_tags(datetime.now(UTC) - timedelta(days=2), permissions))
+    ec2.disable_image(ImageId=ami)
+
+
+def finish_build(local: LocalAws, digest: str, regions: Iterable[str] = ("us-east-1",)) -> dict[str, str]:
     """Creates the AMIs of a finished build. Returns them by region."""
     amis: dict[str, str] = {}
     for region in regions:
-        ec2 = ec2_client(local, region)
-        base = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
-        amis[region] = ec2.copy_image(SourceImageId=base, SourceRegion=region, Name=name)["ImageId"]
-        tags = {DIGEST_TAG: digest, FORMAT_TAG: "1", IMAGE_TAG: image, ORIGIN_TAG: next(iter(amis.values()))}
-        write_tags(local, region, amis[region], tags)
+        amis[region] = finish_ami(ec2_client(local, region), digest, origin=next(iter(amis.values()), ""))
     return amis
 
 
-def quarantine(local: LocalAws, amis: Mapping[str, str], permissions: Iterable[str] = (), days: int = 2) -> None:
-    """Disables AMIs as prune does."""
-    since = datetime.now(UTC) - timedelta(days=days)
+def quarantine(local: LocalAws, amis: Mapping[str, str], permissions: Iterable[str] = ()) -> None:
+    listed = tuple(permissions)
     for region, ami in amis.items():
-        write_tags(local, region, ami, quarantine_tags(since, permissions))
-        ec2_client(local, region).disable_image(ImageId=ami)
+        disable_ami(ec2_client(local, region), ami, listed)
 
 
-def write_tags(local: LocalAws, region: str, ami: str, tags: Mapping[str, str]) -> None:
-    listed: Any = [{"Key": name, "Value": value} for name, value in tags.items()]
-    ec2_client(local, region).create_tags(Resources=[ami], Tags=listed)
+def tag(ec2: EC2Client, ami: str, tags: Mapping[str, str]) -> None:
+    ec2.create_tags(Resources=[ami], Tags=[{"Key": name, "Value": value} for name, value in tags.items()])
 
 
 def state_of(local: LocalAws, region: str, ami: str) -> tuple[str, list[str], set[str]]:

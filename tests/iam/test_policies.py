@@ -17,6 +17,7 @@ from tests.documents import ROOT
 from tests.harness import TOML, Harness, json_template, leftover_resources
 from tests.histories.test_orphans import lock
 from tests.processes import bake_until, provisioned, wait_until
+from tests.quarantined import disable_ami, finish_ami
 from tests.terminal import Terminal
 
 SSM = "/aws/service/canonical/ubuntu/server/{}/stable/current/amd64/hvm/ebs-gp2/ami-id"
@@ -163,6 +164,16 @@ def what_a_dead_run_left_is_removed(harness: Harness, ec2: EC2Client) -> None:
         assert f"removed: {kind}" in terminal.seen
 
 
+def an_ami_that_prune_disabled(harness: Harness, ec2: EC2Client) -> None:
+    """It is enabled, and shared as before."""
+    digest = harness.run("digest").answer
+    harness.control.enforce(None)
+    disable_ami(ec2, finish_ami(ec2, digest), ["444455556666"])
+    harness.control.clear_report()
+    harness.control.enforce(load("policy.json"))
+    assert harness.run("bake", "--json").images[0]["outcome"] == "enabled"
+
+
 WALKS: tuple[Walk, ...] = (
     a_graph_in_two_regions_shared_and_copied,
     the_drop_in_in_a_subnet,
@@ -170,6 +181,7 @@ WALKS: tuple[Walk, ...] = (
     a_bake_that_is_cancelled_while_its_ami_is_pending,
     a_bake_whose_packer_is_killed,
     what_a_dead_run_left_is_removed,
+    an_ami_that_prune_disabled,
 )
 
 
