@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 FRIEND = "111122223333"
 
 
-def finish_ami(
-    ec2: EC2Client, digest: str, *, origin: str = "", image: str = "app", name: str = "app"
-) -> str:
+def finish_ami(ec2: EC2Client, digest: str, *, origin: str = "", image: str = "app", name: str = "app") -> str:
     """Creates a finished AMI. Returns its id. `origin`: the AMI of its build region."""
     base = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
     ami = ec2.copy_image(SourceImageId=base, SourceRegion=ec2.meta.region_name, Name=name)["ImageId"]

@@ -193,7 +193,5 @@ def test_plan_shows_what_is_enabled_copied_and_shared() -> None:
 
 def test_ami_that_was_never_shared_is_enabled_without_further_steps() -> None:
     unshared = replace(AMI, state=AmiState.DISABLED, tags={**TAGS, **quarantine_tags(NOW, [])})
-    plan = with_steps(
-        decided(WANTED, unshared), DesiredState(), kms_keys={}, made_by_packer=(), permissions={}
-    )
+    plan = with_steps(decided(WANTED, unshared), DesiredState(), kms_keys={}, made_by_packer=(), permissions={})
     assert (plan.action, list(step_lines(plan))) == (Action.ENABLE, [])

@@ -141,7 +141,10 @@ def test_ami_that_was_deregistered_during_its_quarantine_is_built_again(step: ty
 
 @pytest.mark.parametrize("step", [EnableAmi, EndQuarantine])
 def test_failure_to_enable_an_ami_is_an_error_and_no_build(step: type) -> None:
-    result = {LookUp: (LookupResult(quarantined="old"),), step: (ProtocolEvent.FAILED,)}
+    result: dict[type, tuple[StepResult, ...]] = {
+        LookUp: (LookupResult(quarantined="old"),),
+        step: (ProtocolEvent.FAILED,),
+    }
     steps, end = run_protocol(result, begin())
     assert (steps[-2:], end) == ([step, Release], End(Ending.FAILED))
 

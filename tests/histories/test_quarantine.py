@@ -86,7 +86,9 @@ def test_ami_disabled_by_somebody_else_is_built_again(app: Harness, local: Local
     ec2.disable_image(ImageId=amis[HOME])
     run = app.run("bake", "--json")
     assert (run.images[0]["outcome"], app.packer_runs) == ("baked", 1)
-    assert f"{amis[HOME]} (us-east-1) has this digest but does not count: it is disabled, but not by prune" in run.stderr
+    assert (
+        f"{amis[HOME]} (us-east-1) has this digest but does not count: it is disabled, but not by prune" in run.stderr
+    )
     assert state_of(local, HOME, amis[HOME])[0] == "disabled"
 
 

@@ -524,7 +524,6 @@ class Steps:
         elif not cloud.holds(lock) and self._rules.fence == "complete":
             yield cloud, ProtocolEvent.LOST
 
-
     def _enabled(self, cloud: Cloud, lock: str, name: str) -> Iterator[tuple[Cloud, StepResult]]:
         ami = cloud.find(name)
         if ami is None or ami.removed != NEVER:

@@ -85,9 +85,7 @@ class BakeState:
     @property
     def must_test(self) -> bool:
         """Whether the AMI of the plan is to be tested."""
-        return bool(self.planned.plan.test) and (
-            self.retested or self.planned.plan.tested is not AmiTestState.PASSED
-        )
+        return bool(self.planned.plan.test) and (self.retested or self.planned.plan.tested is not AmiTestState.PASSED)
 
     def settling_seconds(self) -> float:
         """Returns the seconds until the settling time of our lock ends; 0 or less if it has ended."""

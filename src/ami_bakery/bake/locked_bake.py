@@ -66,6 +66,15 @@ _MAY_HAVE_HAPPENED = (
     Discard,
 )
 """Steps whose result is UNANSWERED, not FAILED, without a response: EC2 may have carried out the request."""
+_RESULTS = {
+    Ending.BAKED: Result.BAKED,
+    Ending.COPIED: Result.COPIED,
+    Ending.TESTED: Result.TESTED,
+    Ending.ENABLED: Result.ENABLED,
+    Ending.REUSED: Result.REUSED,
+    Ending.ADOPTED: Result.REUSED,
+}
+"""The results of endings with an AMI."""
 
 
 class BakeResult(Frozen):
@@ -195,16 +204,8 @@ class LockedBake:
                 raise state.failed_test.error
             case Ending.NOT_BUILT:
                 raise not_built(state.image)
-            case Ending.BAKED:
-                return self._success(Result.BAKED)
-            case Ending.COPIED:
-                return self._success(Result.COPIED)
-            case Ending.TESTED:
-                return self._success(Result.TESTED)
-            case Ending.ENABLED:
-                return self._success(Result.ENABLED)
-            case Ending.REUSED | Ending.ADOPTED:
-                return self._success(Result.REUSED)
+            case Ending.BAKED | Ending.COPIED | Ending.TESTED | Ending.ENABLED | Ending.REUSED | Ending.ADOPTED:
+                return self._success(_RESULTS[ending])
             case _:
                 assert_never(ending)
 

@@ -123,6 +123,4 @@ class PublishSteps:
 
 
 def _is_usable(ami: Ami, digest: Digest, tested: str) -> bool:
-    return (
-        ami.available and ami.carries(digest) and not must_be_enabled(ami) and (not tested or ami.tested == tested)
-    )
+    return ami.available and ami.carries(digest) and not must_be_enabled(ami) and (not tested or ami.tested == tested)

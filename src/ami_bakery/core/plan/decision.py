@@ -38,11 +38,7 @@ def present(found: Collection[Ami], wanted: Wanted) -> dict[str, Ami]:
     if wanted.digest.scheme is Scheme.SHA256:
         usable += enabling_candidates(found)
     for ami in usable:
-        if (
-            ami.id not in revoked
-            and ami.carries(wanted.digest, wanted.base)
-            and ami.region in wanted.regions
-        ):
+        if ami.id not in revoked and ami.carries(wanted.digest, wanted.base) and ami.region in wanted.regions:
             bakes.setdefault(ami.tags.get(ORIGIN_TAG, ""), []).append(ami)
     candidates = []
     for amis in bakes.values():
@@ -116,9 +112,7 @@ def decide(
 
 def _to_enable(wanted: Wanted, amis: Mapping[str, Ami], source: Ami) -> tuple[Ami, ...]:
     """Returns the AMIs to enable. A copy with another key than the configured one is replaced, so it is not enabled."""
-    return tuple(
-        ami for ami in amis.values() if must_be_enabled(ami) and (ami == source or wanted.has_right_key(ami))
-    )
+    return tuple(ami for ami in amis.values() if must_be_enabled(ami) and (ami == source or wanted.has_right_key(ami)))
 
 
 def _kept(failed: Sequence[Ami], wanted: Wanted) -> Ami | None:
