@@ -52,11 +52,15 @@ def tag(ec2: EC2Client, ami: str, tags: Mapping[str, str]) -> None:
 
 
 def state_of(local: LocalAws, region: str, ami: str) -> tuple[str, list[str], set[str]]:
-    """Returns an AMI's state, the accounts that may launch it, and the names of the tags of its quarantine."""
+    """Returns an AMI's state, the accounts that may launch it, and the tags of its quarantine that are not empty."""
     ec2 = ec2_client(local, region)
     found = ec2.describe_images(ImageIds=[ami], IncludeDisabled=True)["Images"]
     if not found:
         return "deregistered", [], set()
     shares = ec2.describe_image_attribute(ImageId=ami, Attribute="launchPermission")["LaunchPermissions"]
-    tags = {tag["Key"] for tag in found[0].get("Tags", []) if tag["Key"].startswith("ami-bakery:quarantined")}
+    tags = {
+        tag["Key"]
+        for tag in found[0].get("Tags", [])
+        if tag["Key"].startswith("ami-bakery:quarantined") and tag["Value"]
+    }
     return found[0]["State"], sorted(str(value) for share in shares for value in share.values()), tags

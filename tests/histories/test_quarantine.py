@@ -64,6 +64,7 @@ def test_only_the_copy_in_quarantine_is_enabled(app: Harness, local: LocalAws) -
     app.write("bakery.toml", TOML.replace('["us-east-1"]', f'["{HOME}", "{FAR}"]'))
     amis = finish_build(local, app.run("digest").answer, (HOME, FAR))
     quarantine(local, {FAR: amis[FAR]})
+    app.control.clear_report()
     (baked,) = app.run("bake", "--json").images
     assert (baked["outcome"], baked["amis"]) == ("enabled", amis)
     assert (app.calls()["EnableImage"], app.calls().get("CopyImage", 0)) == (1, 0)
@@ -73,6 +74,7 @@ def test_interrupted_enabling_is_finished_by_the_next_run(app: Harness, local: L
     amis = finish_build(local, app.run("digest").answer)
     quarantine(local, amis, [FRIEND])
     ec2.enable_image(ImageId=amis[HOME])
+    app.control.clear_report()
     (planned,) = app.run("plan", "--json").images
     assert [reason["kind"] for reason in planned["reasons"]] == ["quarantine-not-ended"]
     run = app.run("bake", "--json")

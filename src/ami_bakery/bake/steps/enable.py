@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
@@ -105,13 +106,19 @@ class EnableSteps:
         for ami in state.enabled:
             if ami.region != state.home:
                 self._ports.ec2.tag(ami.region, [ami.id], _emptied(ami))
+                self._drop_emptied(ami)
         home = [ami for ami in state.enabled if ami.region == state.home]
         if not self._tag_home(home, _emptied(home[0]) if home else {}):
             return self._why_not_tagged(home)
-        for ami in state.enabled:
-            self._ports.ec2.drop_empty_tags(ami.region, [ami.id], tuple(_emptied(ami)))
+        for ami in home:
+            self._drop_emptied(ami)
         self._use_enabled()
         return ProtocolEvent.DONE
+
+    def _drop_emptied(self, ami: Ami) -> None:
+        """Deletes the emptied tags. Best effort: an empty tag does not count."""
+        with suppress(AwsError):
+            self._ports.ec2.drop_empty_tags(ami.region, [ami.id], tuple(_emptied(ami)))
 
     def _restore_permissions(self, ami: Ami) -> None:
         """Shares an AMI as before its quarantine, and reads the permissions back."""
