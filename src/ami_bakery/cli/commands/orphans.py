@@ -50,7 +50,8 @@ def show_orphans(context: CommandContext) -> int:
 
 
 _VIEWS = {
-    "prune": "To remove what interrupted builds left in EC2, run `ami-bakery images --orphans --clean`.",
+    "prune": "To remove old AMIs, run `ami-bakery prune`. To remove what interrupted builds left in EC2, run "
+    "`ami-bakery images --orphans --clean`.",
     "clean": "To remove what interrupted builds left in EC2, run `ami-bakery images --orphans --clean`.",
     "orphans": "Run `ami-bakery images --orphans`.",
     "outdated": "Run `ami-bakery images --outdated`.",
