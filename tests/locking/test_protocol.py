@@ -45,7 +45,6 @@ WIDTHS = {
     "quarantined: two, one killed, one failure": Budget(
         crashes=1, late=0, pauses=0, failures=1, quarantined=True, prunes=True
     ),
-    "quarantined: two, one request late": Budget(crashes=0, late=1, pauses=0, quarantined=True, prunes=True),
 }
 if os.environ.get("AMI_BAKERY_EXPLORE") == "all":
     WIDTHS |= {
@@ -66,10 +65,8 @@ if os.environ.get("AMI_BAKERY_EXPLORE") == "all":
         "removed: two, one paused, one failure": Budget(
             crashes=0, late=0, pauses=1, failures=1, tests=True, removes_failed=True
         ),
+        "quarantined: two, one request late": Budget(crashes=0, late=1, pauses=0, quarantined=True, prunes=True),
         "quarantined: two, one killed, one paused": Budget(crashes=1, late=0, pauses=1, quarantined=True, prunes=True),
-        "quarantined: two, one paused, one request late": Budget(
-            crashes=0, late=1, pauses=1, quarantined=True, prunes=True
-        ),
     }
 
 
