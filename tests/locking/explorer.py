@@ -132,6 +132,7 @@ class Lock(NamedTuple):
     verified: str | None = None
     finished: bool = False
     kept: bool = False
+    failed: bool = False
 
     @property
     def carries(self) -> InheritedAmis:
@@ -412,7 +413,7 @@ class Steps:
             if lock is None:
                 yield cloud, LockNotVisible(), False
                 continue
-            lock_seen = LockSeen(lock.name, lock.owner == own, False, lock.finished, lock.carries)
+            lock_seen = LockSeen(lock.name, lock.owner == own, False, lock.finished, lock.carries, lock.failed)
             if lock.kept or lock.owner not in living:
                 yield cloud, replace(lock_seen, expired=True), False
             elif pauses and lock.owner != own:
@@ -506,7 +507,10 @@ class Steps:
             if ami.finished != NEVER:
                 raise Violation(f"{name} is tagged as failed although it is finished")
             marked = ami._replace(abandoned=0) if self._removes_failed else ami._replace(kept=max(ami.kept, 0))
-            yield cloud.with_ami(marked), AmisAbandoned((name,)) if self._removes_failed else ProtocolEvent.DONE
+            after = cloud.with_ami(marked)
+            if after.lock is not None and after.holds(lock):
+                after = after.with_lock(after.lock._replace(failed=True))
+            yield after, AmisAbandoned((name,)) if self._removes_failed else ProtocolEvent.DONE
         if not cloud.holds(lock):
             yield cloud, ProtocolEvent.LOST
 

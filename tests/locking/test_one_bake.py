@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.harness import Harness
 
 ROUNDS = int(os.environ.get("AMI_BAKERY_ROUNDS", "2"))
+WAITERS = int(os.environ.get("AMI_BAKERY_WAITERS", "2"))
 LONG = {"AMI_BAKERY_LOCK_TTL_SECONDS": "60"}
 """For a machine on which a process may be paused for a while."""
 
@@ -79,6 +80,32 @@ def test_sixteen_runners_build_once_and_test_once(app: Harness, ec2: EC2Client) 
     assert finished(ec2, app.run("digest").answer) == [answer]
     assert app.packer_runs == 2
     assert locks(ec2) == {}
+
+
+def test_runners_that_wait_for_a_failing_test_do_not_repeat_it(app: Harness, ec2: EC2Client) -> None:
+    app.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "30"
+    template = json_template(source_ami="{{user `source_ami`}}", ami_name="made-by-test-{{uuid}}", tags={})
+    template["variables"]["source_ami"] = ""
+    del template["builders"][0]["source_ami_filter"]
+    go = app.folder.parent / "go"
+    provisioners = [{"type": "shell-local", "inline": [f"echo testing; {until(go)}; exit 1"]}]
+    app.write("tests/app.json", template | {"provisioners": provisioners})
+    for keys, runs in (("", 2), (', on_failure = "remove"', 3)):
+        app.write("bakery.toml", f'{TOML}test = {{ template = "tests/app.json"{keys} }}\n')
+        first = app.start("bake", "-v")
+        read_until(first, "amazon-ebs: testing")
+        waiting = [app.start("bake", "--json") for _ in range(WAITERS)]
+        for process in waiting:
+            read_until(process, "app: waiting: it is being baked by")
+        go.touch()
+        assert ended(first).status == 1
+        for process in waiting:
+            run = ended(process)
+            assert (run.status, json.loads(run.stdout)["images"][0]["outcome"]) == (1, "failed")
+            assert "it failed its test in the run of " in run.stderr
+        assert app.packer_runs == runs
+        assert locks(ec2) == {}
+        go.unlink()
 
 
 def test_drop_in_mode_bakes_once_too(drop_in: Harness) -> None:

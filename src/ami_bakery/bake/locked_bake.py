@@ -40,7 +40,15 @@ from ami_bakery.core.lock.protocol_steps import (
     WaitVisible,
 )
 from ami_bakery.core.plan.outcome import Copies, Result
-from ami_bakery.errors import AwsError, BakeryError, BusyError, DeniedError, NotBuiltError, UnansweredError
+from ami_bakery.errors import (
+    AwsError,
+    BakeryError,
+    BusyError,
+    DeniedError,
+    FailedTestError,
+    NotBuiltError,
+    UnansweredError,
+)
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
@@ -200,14 +208,21 @@ class LockedBake:
                 assert self._error is not None
                 raise self._with_remaining_amis(self._error)
             case Ending.TEST_FAILED:
-                assert state.failed_test is not None
-                raise state.failed_test.error
+                raise state.failed_test.error if state.failed_test is not None else self._failed_elsewhere()
             case Ending.NOT_BUILT:
                 raise not_built(state.image)
             case Ending.BAKED | Ending.COPIED | Ending.TESTED | Ending.ENABLED | Ending.REUSED | Ending.ADOPTED:
                 return self._success(_RESULTS[ending])
             case _:
                 assert_never(ending)
+
+    def _failed_elsewhere(self) -> FailedTestError:
+        holder = self._state.describe_holder("another runner")
+        return FailedTestError(
+            f"testing the AMI of image {self._state.image}",
+            f"it failed its test in the run of {holder}, for which this run waited",
+            "See the output of that run. Fix the image or its test, then run again.",
+        )
 
     def _success(self, result: Result) -> BakeResult:
         state = self._state

@@ -135,7 +135,9 @@ class LockSteps:
         self._state.seen_lock = lock
         self._expires_at = self._ports.clock.monotonic() + lock.remaining_seconds
         self._hidden.end()
-        return LockSeen(lock.id, lock.run == self._state.run, lock.expired, lock.finished, lock.inherited)
+        ours, test = lock.run == self._state.run, self._state.planned.definition.test
+        failed = test is not None and lock.failed_test == test.digest.hex and not self._state.retested
+        return LockSeen(lock.id, ours, lock.expired, lock.finished, lock.inherited, failed)
 
     def _with_age(self, lock: LockRecord) -> LockRecord:
         """Adds the time when we first saw the lock. Does nothing if its creation time is known."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, assert_never
 
 from ami_bakery.bake.ami_tagger import was_finished
@@ -11,6 +11,7 @@ from ami_bakery.bake.packer_run import PackerRun
 from ami_bakery.core.config.model import OnFailure
 from ami_bakery.core.definition.stamp import replaced
 from ami_bakery.core.ec2.ami import ORIGIN_TAG
+from ami_bakery.core.lock.lock import FAILED_TEST_TAG
 from ami_bakery.core.lock.protocol_steps import AmisAbandoned, AmiTested, MarkFailed, ProtocolEvent, RunTest
 from ami_bakery.core.plan.describe import describe_duration
 from ami_bakery.core.plan.plan import Action
@@ -54,6 +55,7 @@ class TestSteps:
     def __init__(self, state: BakeState) -> None:
         self._state = state
         self._ports = state.ports
+        self._digest = ""
 
     def carry_out(self, step: TestStep) -> StepResult:
         """Carries out one step. Raises `BakeryError`."""
@@ -75,6 +77,7 @@ class TestSteps:
             state.report_plan()
         try:
             test, stamps = self._define()
+            self._digest = test.digest.hex
             failed = self._run(test, home)
             if failed is None:
                 self._check_inputs(test, stamps)
@@ -177,6 +180,7 @@ class TestSteps:
         except AwsError as error:
             raise self._unmarked(error, failed) from error
         if marked:
+            self._notify_waiting()
             self._advise(failed, removes=removes)
             return AmisAbandoned(tuple(ami.id for ami in state.amis.values())) if removes else ProtocolEvent.DONE
         if not state.held.renew(retry=True):
@@ -189,6 +193,14 @@ class TestSteps:
             f"{home.id} does not exist any more: it was deregistered during its test\n{failed.error.wrong}",
             "Bake again.",
         )
+
+    def _notify_waiting(self) -> None:
+        """Records the failure on the lock, and keeps the lock until every waiting runner has read it. Best effort."""
+        state = self._state
+        assert state.held is not None
+        with suppress(AwsError):
+            state.held.record({FAILED_TEST_TAG: self._digest})
+            self._ports.clock.sleep(state.timing.notice_seconds)
 
     def _advise(self, failed: FailedTest, *, removes: bool) -> None:
         """Adds the state of the AMIs and advice to the error."""

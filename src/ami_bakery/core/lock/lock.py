@@ -34,6 +34,11 @@ INHERITED_TAG = "ami-bakery:inherited-unverified"
 ABANDONED_TAG = "ami-bakery:abandoned"
 """On an AMI that is going to be removed, and that no bake may return."""
 
+FAILED_TEST_TAG = "ami-bakery:failed-test"
+"""On the lock of a bake whose AMI has just failed its test: the digest of the test."""
+ROLLBACK_TAG = "ami-bakery:rollback-to"
+"""On the lock of an unfinished roll-back of a channel: the AMI that it goes back to, as `us-east-1:ami-1`."""
+
 LIFETIME_VARIABLE = "AMI_BAKERY_LOCK_TTL_SECONDS"
 _DEFAULT_LIFETIME = 180
 _MIN_LIFETIME, _MAX_LIFETIME = 2, 24 * 60 * 60
@@ -70,6 +75,11 @@ class Timing(Frozen):
     @property
     def poll_seconds(self) -> float:
         return min(5.0, self.lifetime_seconds / 12)
+
+    @property
+    def notice_seconds(self) -> float:
+        """The time in which every waiting runner reads the lock again. It pauses up to 1.25 times between two reads."""
+        return self.poll_seconds * 1.5
 
     @property
     def overdue_seconds(self) -> float:
@@ -137,6 +147,11 @@ class LockRecord(Frozen):
         return self.exceeds_maximum and self.seen_at - self._oldest_known > LONGEST_LIFETIME
 
     @property
+    def acquired_at(self) -> datetime | None:
+        """The acquisition time, rounded up to a second; None if it is not readable."""
+        return _parse_time(self.since)
+
+    @property
     def remaining_seconds(self) -> float:
         """Seconds until it expires; 0 if the expiry is not readable."""
         expires = _parse_time(self.tags.get(EXPIRES_TAG, ""))
@@ -163,6 +178,11 @@ class LockRecord(Frozen):
         return ORIGIN_TAG in self.tags
 
     @property
+    def failed_test(self) -> str:
+        """The digest of the test that the holder's AMI has failed, as hex; empty if none."""
+        return self.tags.get(FAILED_TEST_TAG, "")
+
+    @property
     def inherited(self) -> InheritedAmis:
         """The records that the next holder inherits."""
         verified = _find_amis(self.tags.get(VERIFIED_TAG, "")) or _find_amis(self.tags.get(INHERITED_VERIFIED_TAG, ""))
@@ -172,7 +192,7 @@ class LockRecord(Frozen):
 
     def describe(self) -> str:
         """Returns ``build-7 (pid 42) since 12:03:04 UTC, https://ci.example/job/7``."""
-        since = _parse_time(self.since)
+        since = self.acquired_at
         parts = [self.holder]
         if since is not None:
             day = "" if since.date() == self.seen_at.date() else f"{since:%Y-%m-%d} "

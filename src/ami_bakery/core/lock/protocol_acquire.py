@@ -72,6 +72,9 @@ def _after_lock_seen(state: ProtocolState, result: LockSeen) -> ProtocolState:
     if result.expired:
         # Deleted by id: the lock of a runner that took it over meanwhile has another id, so it is not deleted.
         return replace(state, step=BreakLock(result.lock), inherited=state.inherited | result.inherited)
+    if result.failed and not state.forced:
+        # The result is ours, too. Otherwise all waiting runners would repeat the test, one after another.
+        return end(state, Ending.TEST_FAILED)
     if result.finished:
         return replace(state, step=LookUp(Purpose.FINISHED))
     return wait(state)

@@ -243,6 +243,7 @@ class LockSeen:
     """A lock of this digest as EC2 shows it. This may be some seconds old.
 
     finished  the holder has written the digest on its AMI
+    failed    the holder's AMI has failed our test
     """
 
     lock: str
@@ -250,6 +251,7 @@ class LockSeen:
     expired: bool
     finished: bool = False
     inherited: InheritedAmis = field(default=InheritedAmis())
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
