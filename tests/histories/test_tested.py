@@ -56,6 +56,8 @@ def own_amis(ec2: EC2Client) -> list[str]:
 def tested(app: Harness) -> Harness:
     app.write("bakery.toml", TOML)
     app.write("tests/app.json", ami_test())
+    # After a failed test, the lock is kept for an eighth of this.
+    app.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "24"
     return app
 
 
@@ -226,6 +228,23 @@ def test_ami_that_is_deregistered_during_its_test_is_not_returned(tested: Harnes
             ec2.deregister_image(ImageId=other)
         ready.unlink()
         go.unlink()
+
+
+def test_ami_that_is_revoked_during_its_test_is_no_answer(tested: Harness, ec2: EC2Client) -> None:
+    ready, go = tested.folder.parent / "ready", tested.folder.parent / "go"
+    tested.write("tests/app.json", ami_test(f"touch {ready}; while [ ! -e {go} ]; do sleep 0.1; done"))
+    process = tested.start("bake")
+    assert wait_until(ready.exists)
+    (ami,) = own_amis(ec2)
+    assert tested.run("revoke", ami, "--reason", "bad").status == 0
+    go.touch()
+    stdout, stderr = process.communicate(timeout=120)
+    assert (process.returncode, stdout) == (1, ""), stderr
+    assert f"{ami} (us-east-1) was revoked while it was built, tested or copied: bad" in stderr
+    assert leftover_resources(ec2) == []
+    again = outcome(tested)
+    assert again["outcome"] == "baked"
+    assert again["amis"]["us-east-1"] != ami
 
 
 def test_child_is_built_only_from_a_parent_that_passed_its_test(tested: Harness, ec2: EC2Client) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from ami_bakery.bake.adopt import remove_amis
 from ami_bakery.bake.region_copies import copy_to_regions
+from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.lock.lock import VERIFIED_TAG
 from ami_bakery.core.lock.protocol_steps import (
     CopyToRegions,
@@ -17,9 +18,12 @@ from ami_bakery.core.lock.protocol_steps import (
 )
 from ami_bakery.core.plan.enabling import must_be_enabled
 from ami_bakery.core.plan.plan import Action
+from ami_bakery.core.plan.revoked import revoked_amis
 from ami_bakery.errors import AwsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ami_bakery.bake.bake_state import BakeState
     from ami_bakery.core.definition.digest import Digest
     from ami_bakery.core.ec2.ami import Ami
@@ -101,7 +105,10 @@ class PublishSteps:
         return ProtocolEvent.DONE
 
     def _wait_visible(self) -> StepResult:
-        """Waits until a look-up by digest shows the AMI. Then the next holder sees it, too."""
+        """Waits until a look-up by digest shows the AMI. Then the next holder sees it, too.
+
+        An AMI that was revoked meanwhile is no answer.
+        """
         state, clock = self._state, self._ports.clock
         assert state.copies is not None
         home = state.copies.amis.get(state.home)
@@ -109,6 +116,7 @@ class PublishSteps:
         owners = state.planned.definition.image.owners
         while home is not None:
             found = self._ports.ec2.find_by_digest(state.home, [state.digest.hex], owners)
+            self._refuse_revoked(found)
             tested = state.tagger.tested if state.tagger is not None else ""
             if any(ami.id == home.id and _is_usable(ami, state.digest, tested) for ami in found):
                 break
@@ -120,6 +128,20 @@ class PublishSteps:
                 break
             clock.sleep(state.timing.poll_seconds)
         return ProtocolEvent.DONE
+
+    def _refuse_revoked(self, found: Sequence[Ami]) -> None:
+        state = self._state
+        assert state.copies is not None
+        if state.digest.scheme is not Scheme.SHA256:
+            return
+        why = revoked_amis(found)
+        revoked = next((ami for ami in state.copies.amis.values() if ami.id in why), None)
+        if revoked is not None:
+            raise AwsError(
+                f"baking image {state.image}",
+                f"{revoked.id} ({revoked.region}) was revoked while it was built, tested or copied: {why[revoked.id]}",
+                "Bake again: the image is built again.",
+            )
 
 
 def _is_usable(ami: Ami, digest: Digest, tested: str) -> bool:
