@@ -21,6 +21,7 @@ from ami_bakery.core.channel.parameter import (
     decide_write,
     earlier_amis,
     last_written,
+    listed_amis,
 )
 from ami_bakery.core.channel.promotable import (
     PromotionRules,
@@ -161,6 +162,12 @@ def test_earlier_amis_are_all_others_once_newest_first(values: list[str]) -> Non
         assert each.value not in values[each.number : -1]
 
 
+@given(values=st.lists(ids, min_size=1, max_size=12))
+def test_listed_amis_are_the_current_one_and_all_earlier_ones(values: list[str]) -> None:
+    found = parameter(*values)
+    assert list(listed_amis(found)) == [found.current, *earlier_amis(found)]
+
+
 def test_earlier_values_that_are_no_amis_are_ignored() -> None:
     assert [each.value for each in earlier_amis(parameter("ami-12", "text", "ami-; rm", "ami-34"))] == ["ami-12"]
 
@@ -199,7 +206,7 @@ def test_copy_is_tested_if_its_original_is() -> None:
 
 
 def test_missing_and_revoked_amis_are_not_restored() -> None:
-    assert why_not_restored(None) == "it does not exist any more"
+    assert why_not_restored(None) == "it does not exist any more, or is disabled"
     assert why_not_restored(ami(revoked="bad")) == "it is revoked: bad"
     assert why_not_restored(ami()) == ""
 
@@ -212,3 +219,4 @@ def test_copies_of_one_build_share_digest_and_origin() -> None:
     assert not same_build([original, None])
     assert copies_of(original, [copy, rebuilt, ami("ami-4")]) == {"us-east-1": (original,), "eu-west-1": (copy,)}
     assert build_key(original) != build_key(rebuilt)
+    assert not same_build([ami(origin=""), ami("ami-2", "eu-west-1", origin="")]), "nothing shows that one is a copy"

@@ -131,7 +131,10 @@ def test_run_index_has_the_records_of_dead_locks_only() -> None:
 
 def test_lock_without_a_readable_expiry_is_expired() -> None:
     assert expired_lock(lock(OLD, +1)) is None
-    assert expired_lock(lock(OLD, -10)) is not None
+    found = expired_lock(lock(OLD, -10))
+    assert found is not None and found.sure
+    needed = expired_lock(lock(OLD, -10, rollback_to="us-east-1:ami-1"))
+    assert needed is not None and not needed.sure, "the next roll-back of the channel continues this one"
     assert expired_lock(lock(OLD, +1, expires="soon")) is not None
 
 

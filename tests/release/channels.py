@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ami_bakery.core.channel.parameter import channel_description
 from ami_bakery.local import Control
 from tests.conftest import aws_client, ec2_client
 from tests.harness import json_template
@@ -66,6 +67,17 @@ def made(local: LocalAws, number: int, regions: tuple[str, ...] = TWO_REGIONS, *
     for region, ami in amis.items():
         control.add_image(region, {"name": f"app-{number}", "id": ami, "tags": wanted, "created": created})
     return amis
+
+
+def put_in_channel(local: LocalAws, builds: list[dict[str, str]], regions: tuple[str, ...] = TWO_REGIONS) -> None:
+    """Writes the builds to the channel, one after another, without our program but with its description."""
+    for region in regions:
+        ssm = ssm_client(local, region)
+        for build in builds:
+            exists = value_in(local, region)
+            first: dict[str, Any] = {} if exists else {"Type": "String", "DataType": "aws:ec2:image"}
+            description = channel_description("app", "stable")
+            ssm.put_parameter(Name=NAME, Value=build[region], Description=description, Overwrite=bool(exists), **first)
 
 
 def promoted(harness: Harness, amis: dict[str, str], channel: str = "stable") -> None:

@@ -67,6 +67,19 @@ def test_missing_region_is_marked(harness: Harness, local: LocalAws) -> None:
     assert rows[1]["ami"] is None
 
 
+def test_regions_are_not_said_to_differ_if_an_ami_is_unknown(harness: Harness, local: LocalAws) -> None:
+    write_app(harness, regions=TWO_REGIONS)
+    first = made(local, 1)
+    promoted(harness, first)
+    ec2_client(local, "eu-west-1").disable_image(ImageId=first["eu-west-1"])
+    ec2_client(local, "us-east-1").deregister_image(ImageId=first["us-east-1"])
+    run = harness.run("channels", "--json")
+    rows = run.document["channels"]
+    assert [row["differs"] for row in rows] == [False, False]
+    assert all(row["problem"] for row in rows)
+    assert "differs" not in run.stderr
+
+
 def test_revoked_and_missing_amis_are_marked(harness: Harness, local: LocalAws) -> None:
     write_app(harness)
     first, second = made(local, 1), made(local, 2)

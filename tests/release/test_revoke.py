@@ -85,6 +85,17 @@ def test_second_revocation_changes_nothing(harness: Harness, local: LocalAws) ->
     assert reasons(local, amis) == ["worse"]
 
 
+def test_image_means_all_builds_of_its_definition(harness: Harness, local: LocalAws) -> None:
+    """Otherwise, the older one would be used again."""
+    write_app(harness)
+    digest = harness.run("digest").answer
+    builds = [made(local, number, ("us-east-1",), ami_config_checksum=digest) for number in range(2)]
+    assert harness.run("plan", "--json").images[0]["action"] == "reuse"
+    assert harness.run("revoke", "app", "--reason", "bad").status == 0
+    assert [reasons(local, build) for build in builds] == [["bad"], ["bad"]]
+    assert harness.run("plan", "--json").images[0]["action"] == "bake"
+
+
 def test_descendants_are_revoked_with_their_copies(harness: Harness, local: LocalAws) -> None:
     write_app(harness, regions=TWO_REGIONS)
     base = made(local, 1, TWO_REGIONS, **{"ami-bakery:image": "base"})
@@ -205,6 +216,16 @@ def test_an_ami_with_50_tags_does_not_prevent_the_others(harness: Harness, local
     assert run.status == 1
     assert "TagLimitExceeded" in run.stderr
     assert (reasons(local, full), reasons(local, child)) == ([""], ["bad"])
+
+
+def test_an_ami_that_is_deregistered_meanwhile_does_not_prevent_the_others(harness: Harness, local: LocalAws) -> None:
+    write_app(harness)
+    base = made(local, 1, ("us-east-1",))
+    child = made(local, 2, ("us-east-1",), **{"ami-bakery:from": base["us-east-1"]})
+    harness.control.plan(InjectedFault(action="CreateTags", code="InvalidAMIID.NotFound"))
+    run = harness.run("revoke", base["us-east-1"], "--reason", "bad", "--descendants")
+    assert run.status == 0, run.stderr
+    assert reasons(local, base) == reasons(local, child) == ["bad"]
 
 
 def test_unknown_ami_and_image(harness: Harness) -> None:

@@ -177,4 +177,6 @@ def test_broken_template_does_not_prevent_a_roll_back(harness: Harness, local: L
     harness.write("ami/app.json", "{ broken")
     run = rolled_back(harness)
     assert run.answer == first["us-east-1"]
-    assert "only the configured regions are used" in run.stderr
+    assert "cannot read its template" in run.stderr
+    assert "only us-east-1 is used: " in run.stderr
+    assert "Fix the template, then check the other regions: ami-bakery channels app" in run.stderr

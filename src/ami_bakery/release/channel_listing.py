@@ -28,7 +28,7 @@ class ChannelRow(Frozen):
 
     ami      None if EC2 does not show the AMI, or if there is no parameter
     behind   the number of newer builds of the image in this region; None if unknown
-    differs  whether it has another build than the region that was written last
+    differs  whether it has another build than the region that was written last; false if that is unknown
     """
 
     image: str
@@ -142,9 +142,10 @@ def _rows(
     image: str, channel: str, parameters: Sequence[ChannelParameter], amis: Sequence[Ami], regions: int
 ) -> list[ChannelRow]:
     by_id = {(ami.region, ami.id): ami for ami in amis}
-    builds = {each.region: _build(by_id.get((each.region, each.value)), each.value) for each in parameters}
+    builds = {each.region: _build(by_id.get((each.region, each.value)), each) for each in parameters}
     reference = last_written(parameters)
     wanted = builds[reference.region] if reference is not None else ""
+    compared = regions > 1 and wanted is not None
     return [
         ChannelRow(
             image=image,
@@ -152,14 +153,17 @@ def _rows(
             parameter=each,
             ami=(ami := by_id.get((each.region, each.value))),
             behind=_behind(image, ami, amis),
-            differs=regions > 1 and builds[each.region] != wanted,
+            differs=compared and builds[each.region] not in (wanted, None),
         )
         for each in parameters
     ]
 
 
-def _build(ami: Ami | None, value: str) -> str:
-    return build_key(ami) if ami is not None else value
+def _build(ami: Ami | None, parameter: ChannelParameter) -> str | None:
+    """Returns the key of the build that a region has; empty without a parameter, None if EC2 does not show the AMI."""
+    if ami is not None:
+        return build_key(ami)
+    return None if parameter.current is not None else ""
 
 
 def _behind(image: str, ami: Ami | None, amis: Iterable[Ami]) -> int | None:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.lock.lock import ROLLBACK_TAG
 from ami_bakery.errors import BusyError
 from ami_bakery.release.lock_queue import BUSY_TODO, LockQueue, LockSubject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from ami_bakery.bake.build_slots import WaitPolicy
     from ami_bakery.bake.held_lock import HeldLock
     from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.ports import Ports
 
-ROLLBACK_TAG = "ami-bakery:rollback-to"
-"""On the lock of an unfinished roll-back: the AMI that it goes back to, as `us-east-1:ami-1`."""
+_CLOCK_SLACK = timedelta(seconds=5)
+"""Maximum difference between the clocks of EC2 and SSM."""
 
 
 class HeldChannel:
@@ -26,10 +29,11 @@ class HeldChannel:
     unfinished  the target of a roll-back whose runner was killed or failed, as `us-east-1:ami-1`; empty if none
     """
 
-    def __init__(self, doing: str, held: HeldLock, unfinished: str) -> None:
+    def __init__(self, doing: str, held: HeldLock, unfinished: str, waited_since: datetime | None) -> None:
         self._doing = doing
         self._held = held
-        self._keeps = False
+        self._keeps = bool(unfinished)
+        self._waited_since = waited_since
         self.unfinished = unfinished
 
     def confirm(self) -> None:
@@ -37,17 +41,24 @@ class HeldChannel:
         if not self._held.confirm():
             raise self._lost()
 
+    def waited_for(self, moment: datetime | None) -> bool:
+        """Whether a change at this time may be one that this runner waited for. None: the time is unknown."""
+        if self._waited_since is None:
+            return False
+        return moment is None or moment >= self._waited_since - _CLOCK_SLACK
+
     def begin_rollback(self, target: str) -> None:
         """Records the target, so that a later run can finish this roll-back."""
         if not self._held.renew({ROLLBACK_TAG: target}, retry=True):
             raise self._lost()
         self._keeps = True
 
-    def end_rollback(self) -> None:
+    def complete(self) -> None:
+        """Declares that every region has the AMI. So no roll-back of this channel is unfinished."""
         self._keeps = False
 
     def release(self) -> None:
-        """Releases the lock. After an unfinished roll-back, the expired lock is kept for its record."""
+        """Releases the lock. As long as a roll-back is unfinished, the expired lock is kept for its record."""
         self._held.try_release(self._doing, keep=self._keeps and not self._held.lost)
 
     def _lost(self) -> BusyError:
@@ -72,7 +83,7 @@ def lock_channel(
     )
     queue = LockQueue(ports, subject)
     lock = queue.acquire(wait_policy)
-    held = HeldChannel(doing, lock, queue.carried.get(ROLLBACK_TAG, ""))
+    held = HeldChannel(doing, lock, queue.carried.get(ROLLBACK_TAG, ""), queue.waited_since)
     try:
         yield held
     finally:

@@ -34,7 +34,11 @@ _RETRIED = frozenset({"TooManyUpdates", "ParameterAlreadyExists"})
 
 
 class ChannelTarget(Frozen):
-    """A channel, and the AMI that it gets in each region. `timeout`: how long SSM may take to show the AMI."""
+    """A channel, and the AMI that it gets in each region.
+
+    timeout     how long SSM may take to show the AMI
+    rolls_back  whether this is a roll-back; its target is recorded on the lock before the first write
+    """
 
     image: str
     channel: str
@@ -42,6 +46,7 @@ class ChannelTarget(Frozen):
     amis: Mapping[str, Ami]
     timeout: timedelta
     adopt: bool = False
+    rolls_back: bool = False
 
 
 class RegionChange(Frozen):
@@ -84,6 +89,9 @@ def write_channel(
         _RegionWriter(ports, target, parameter, write, held)
         for parameter, write in zip(parameters, writes, strict=True)
     ]
+    if target.rolls_back and any(isinstance(write, WriteVersion) for write in writes):
+        first = next(iter(target.amis.values()))
+        held.begin_rollback(f"{first.region}:{first.id}")
     for writer in pending:
         writer.write()
     return tuple(writer.confirm() for writer in pending)
@@ -150,7 +158,8 @@ class _RegionWriter:
             self._error = error
 
     def _put(self, write: WriteVersion) -> int | None:
-        description = channel_description(self._target.image, self._target.channel)
+        target = self._target
+        description = channel_description(target.image, target.channel, rolled_back=target.rolls_back)
         overwrite = write.previous is not None
         try:
             return self._ports.parameters.put(

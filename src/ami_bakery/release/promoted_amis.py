@@ -41,7 +41,11 @@ def channel_regions(resolver: Resolver, image: ImageConfig) -> tuple[str, ...]:
     try:
         builders = resolver.facts(image).builders
     except BakeryError as error:
-        resolver.ports.reporter.warn(f"{image.name}: only the configured regions are used: {error}")
+        resolver.ports.reporter.warn(
+            f"{image.name}: cannot read its template, so other regions to which it copies AMIs are not known, and only "
+            f"{', '.join(configured)} {'is' if len(configured) == 1 else 'are'} used: {error}. Fix the template, then "
+            f"check the other regions: ami-bakery channels {image.name}"
+        )
         return configured
     return tuple(dict.fromkeys((*configured, *(region for builder in builders for region in builder.ami_regions))))
 
@@ -111,23 +115,31 @@ def copies_of_ami(resolver: Resolver, image: ImageConfig, regions: Sequence[str]
             f"no AMI of this account with this id in {', '.join(regions)}",
             f"Correct the id: ami-bakery images {image.name}",
         )
-    return build_in_regions(resolver, image, regions, build, doing)
+    copies = own_builds(resolver.ports, regions, [build.tags.get(DIGEST_TAG, "")]) if len(regions) > 1 else ()
+    return build_in_regions(resolver, image, regions, build, copies, doing)
 
 
 def build_in_regions(
-    resolver: Resolver, image: ImageConfig, regions: Sequence[str], build: Ami, doing: str
+    resolver: Resolver, image: ImageConfig, regions: Sequence[str], build: Ami, found: Iterable[Ami], doing: str
 ) -> Mapping[str, Ami]:
-    """Returns the AMIs of a build by region. Raises `AwsError` if a region has none."""
+    """Returns the AMIs of a build by region. Raises `AwsError` if a region has none.
+
+    found  this account's AMIs with its digest, in all regions
+    """
     if len(regions) == 1:
         return {build.region: build}
     digest = build.tags.get(DIGEST_TAG, "")
-    copies = copies_of(build, own_builds(resolver.ports, regions, [digest]))
+    copies = copies_of(build, found)
     missing = [region for region in regions if region not in copies]
     if missing:
         wrong = f"{build.id} ({build.region}) has no copy in {', '.join(missing)}"
         if not digest:
             wrong += f": it has no tag {DIGEST_TAG}, by which copies are found"
-        raise AwsError(doing, wrong, f"Copy it first: ami-bakery bake {image.name}. Or promote another AMI.")
+        todo = (
+            f"`ami-bakery bake {image.name}` copies the AMI of the current definition. Otherwise use another AMI, or "
+            f"remove {', '.join(missing)} from the image's `regions`."
+        )
+        raise AwsError(doing, wrong, todo)
     keys = resolver.kms_keys(image)
     return {region: _best(copies[region], keys.get(region, "")) for region in regions}
 
@@ -164,11 +176,20 @@ def amis_of_channel(resolver: Resolver, image: ImageConfig, regions: Sequence[st
 
 
 def check_promotable(resolver: Resolver, image: ImageConfig, amis: Mapping[str, Ami], doing: str) -> Mapping[str, Ami]:
-    """Reads the AMIs again, in one call for each region. Raises `AwsError` if one must not be promoted."""
+    """Reads the AMIs again. Raises `AwsError` if one must not be promoted.
+
+    Another runner may have changed them while this one waited for the lock: a test that fails removes the digest.
+    """
     ports, regions = resolver.ports, tuple(amis)
     digests = {ami.tags.get(DIGEST_TAG, "") for ami in amis.values()}
     own = {(ami.region, ami.id): ami for ami in own_builds(ports, regions, digests)}
-    now = {region: own.get((region, ami.id), ami) for region, ami in amis.items()}
+    others = {region: [ami.id] for region, ami in amis.items() if (region, ami.id) not in own}
+    known = {**own, **find_amis(ports, others)}
+    gone = next((ami for region, ami in amis.items() if (region, ami.id) not in known), None)
+    if gone is not None:
+        wrong = f"{gone.id} ({gone.region}) cannot be promoted: it does not exist any more, or is disabled"
+        raise AwsError(doing, wrong, f"Promote another AMI: ami-bakery images {image.name} lists them.")
+    now = {region: known[region, ami.id] for region, ami in amis.items()}
     account = ports.ec2.account(regions[0])
     rules = PromotionRules(image=image.name, account=account, tested=image.test is not None)
     revoked = next((ami for ami in own.values() if ami.revoked and _is_copy(ami, now)), None)

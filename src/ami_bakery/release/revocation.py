@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from ami_bakery.release.promotion import ChannelChange, ChannelPolicy
 
 _AT_ONCE = 200
-_TAG_LIMIT = "TagLimitExceeded"
+_OF_ONE_AMI = frozenset({"TagLimitExceeded", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"})
+"""Errors of one AMI for which EC2 refuses the whole call."""
 _VISIBLE_SECONDS, _POLL_SECONDS = 60.0, 2.0
 
 
@@ -84,7 +85,7 @@ def revoke_and_roll_back(
 ) -> RevocationOutcome:
     """Revokes AMIs as `revoke_amis` does, and rolls channels back if `policy` is given.
 
-    Each channel is rolled back once. A failure does not stop the others.
+    Each channel is rolled back once, unless another runner did so meanwhile. A failure does not stop the others.
     """
     changes = revoke_amis(resolver, words, reason, descendants=descendants)
     try:
@@ -94,11 +95,14 @@ def revoke_and_roll_back(
         return RevocationOutcome(changes=changes, channels=None, unread=error, rolls_back=policy is not None)
     if policy is None:
         return RevocationOutcome(changes=changes, channels=rows)
-    from ami_bakery.release.promotion import roll_back
+    from ami_bakery.release.rollback import roll_back
 
     channels = dict.fromkeys((row.image, row.channel) for row in rows)
+    leaving = {(change.ami.region, change.ami.id) for change in changes}
     rolled_back = [
-        change for image, channel in channels for change in roll_back(resolver, [image], channel, "", policy)
+        change
+        for image, channel in channels
+        for change in roll_back(resolver, [image], channel, "", policy, leaving=leaving)
     ]
     return RevocationOutcome(changes=changes, channels=rows, rolls_back=True, rolled_back=tuple(rolled_back))
 
@@ -106,7 +110,7 @@ def revoke_and_roll_back(
 def revoke_amis(
     resolver: Resolver, words: Sequence[str], reason: str, *, descendants: bool
 ) -> tuple[RevocationChange, ...]:
-    """Tags AMIs as revoked, in every region. `words`: AMI ids, and images, which mean the AMI of their definition.
+    """Tags AMIs as revoked, in every region. `words`: AMI ids, and images, which mean all AMIs of their definition.
 
     Raises `BakeryError` if a word names no AMI. A failure in one region does not stop the others.
     """
@@ -162,13 +166,17 @@ def _selected(
 
 
 def _by_definition(resolver: Resolver, names: Sequence[str], doing: str, *, revoked: bool) -> Iterator[Ami]:
-    """Yields the AMIs of the current definitions, valid or revoked ones."""
+    """Yields the AMIs of the current definitions, valid or revoked ones.
+
+    There are several builds of a definition after `bake --force`. An older one must not be used again.
+    """
     for planned in make_plans(resolver, names) if names else ():
         name = planned.plan.image
         if name not in names:
             continue
         there = [ami for ami in planned.found if ami.revoked]
-        amis = there if revoked else [*planned.plan.amis.values()] or there
+        valid = [*planned.plan.amis.values(), *(ami for ami in planned.found if ami.verified and not ami.revoked)]
+        amis = there if revoked else valid or there
         if not amis:
             what = "revoked AMI" if revoked else "AMI"
             wrong = f"there is no {what} of the current definition of image {name}"
@@ -264,11 +272,11 @@ def _keys(ids: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str]]:
 def _change_some(
     region: str, ids: Sequence[str], change: Callable[[str, Sequence[str]], None]
 ) -> dict[tuple[str, str], BakeryError]:
-    """Changes tags in one call. If one AMI has too many tags, EC2 changes none, so each is changed by itself."""
+    """Changes tags in one call. If EC2 refuses it because of one AMI, each is changed by itself."""
     try:
         change(region, ids)
     except AwsError as error:
-        if error.code == _TAG_LIMIT and len(ids) > 1:
+        if error.code in _OF_ONE_AMI and len(ids) > 1:
             failures: dict[tuple[str, str], BakeryError] = {}
             for ami in ids:
                 failures |= _change_some(region, [ami], change)

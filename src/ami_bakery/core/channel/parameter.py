@@ -20,10 +20,12 @@ MAX_VERSIONS = 100
 """SSM deletes the oldest version, unless it has a label (user guide, working with parameter versions)."""
 _MARK = "ami-bakery: "
 """The start of the description, by which ami-bakery recognizes its own parameters."""
+_ROLLED_BACK = " (rolled back)"
+"""The end of the description of a version that a roll-back wrote."""
 
 
-def channel_description(image: str, channel: str) -> str:
-    return f"{_MARK}channel {channel} of image {image}"
+def channel_description(image: str, channel: str, *, rolled_back: bool = False) -> str:
+    return f"{_MARK}channel {channel} of image {image}{_ROLLED_BACK if rolled_back else ''}"
 
 
 class ChannelVersion(Frozen):
@@ -46,6 +48,11 @@ class ChannelVersion(Frozen):
     def is_ours(self) -> bool:
         """Whether ami-bakery created the parameter."""
         return self.holds_amis and self.description.startswith(_MARK)
+
+    @property
+    def rolled_back(self) -> bool:
+        """Whether a roll-back wrote it."""
+        return self.is_ours and self.description.endswith(_ROLLED_BACK)
 
     @property
     def holds_amis(self) -> bool:
@@ -73,6 +80,11 @@ class ChannelParameter(Frozen):
         """The oldest version, if its labels prevent SSM from writing another version."""
         full = len(self.versions) >= MAX_VERSIONS and bool(self.versions[0].labels)
         return self.versions[0] if full else None
+
+    @property
+    def number(self) -> int:
+        """The number of the current version; 0 without a parameter."""
+        return self.versions[-1].number if self.versions else 0
 
     def version(self, number: int) -> ChannelVersion | None:
         return next((version for version in self.versions if version.number == number), None)
@@ -163,7 +175,12 @@ def _written_at(parameter: ChannelParameter) -> int:
 
 def earlier_amis(parameter: ChannelParameter) -> Iterator[ChannelVersion]:
     """Yields the versions with earlier AMIs, newest first, each AMI once."""
-    seen = {parameter.value}
+    return (version for version in listed_amis(parameter) if version.value != parameter.value)
+
+
+def listed_amis(parameter: ChannelParameter) -> Iterator[ChannelVersion]:
+    """Yields the versions with all AMIs, newest first, each AMI once."""
+    seen: set[str] = set()
     for version in reversed(parameter.versions):
         if version.value not in seen and _AMI_ID.fullmatch(version.value):
             seen.add(version.value)

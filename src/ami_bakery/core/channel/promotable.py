@@ -52,7 +52,7 @@ def _why_not(ami: Ami, rules: PromotionRules) -> str:
 def why_not_restored(ami: Ami | None) -> str:
     """Returns why a channel must not go back to this AMI; else empty. None: it does not exist."""
     if ami is None:
-        return "it does not exist any more"
+        return "it does not exist any more, or is disabled"
     if not ami.available:
         return f"its state is {ami.state}"
     return f"it is revoked: {ami.revoked}" if ami.revoked else ""
@@ -60,8 +60,8 @@ def why_not_restored(ami: Ami | None) -> str:
 
 def build_key(ami: Ami) -> str:
     """Returns a key that all copies of one build share."""
-    digest = ami.tags.get(DIGEST_TAG, "")
-    return f"{digest} {ami.tags.get(ORIGIN_TAG, '')}" if digest else ami.id
+    digest, origin = ami.tags.get(DIGEST_TAG, ""), ami.tags.get(ORIGIN_TAG, "")
+    return f"{digest} {origin}" if digest and origin else ami.id
 
 
 def same_build(amis: Iterable[Ami | None]) -> bool:

@@ -16,6 +16,7 @@ from ami_bakery.core.lock.lock import (
     INHERITED_TAG,
     INHERITED_VERIFIED_TAG,
     LOCK_TAG,
+    ROLLBACK_TAG,
     VERIFIED_TAG,
     LockRecord,
 )
@@ -51,6 +52,7 @@ KEYS = (
     INSTANCE_TAG,
     NAME_TAG,
     CREATED_AMI_TAG,
+    ROLLBACK_TAG,
 )
 """The tags by which candidates are found."""
 SURELY_DEAD = timedelta(hours=3)
@@ -209,6 +211,8 @@ def expired_lock(lock: LockRecord) -> Orphan | None:
     why = f"it expired at {expires}"
     if lock.exceeds_maximum:
         why = f"it expires at {expires}, which no run of ami-bakery can have written"
+    if lock.tags.get(ROLLBACK_TAG):
+        why, sure = f"{why}, and the next roll-back or promotion of its channel needs it", False
     return Orphan(
         resource=Resource(kind=ResourceKind.LOCK, id=lock.id, region=lock.region, name=lock.digest, tags=lock.tags),
         image=lock.tags.get(IMAGE_TAG, ""),

@@ -25,7 +25,7 @@ def add_targets(parser: argparse.ArgumentParser) -> None:
         "ami",
         nargs="+",
         metavar="AMI|IMAGE",
-        help="AMI ids, with all copies; an image's name means the AMI of its current definition",
+        help="AMI ids, with all copies; an image's name means all AMIs of its current definition",
     )
     add_packer(parser)
     add_init(parser)
