@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.harness import TOML, Harness, json_template, leftover_resources
 from tests.histories.test_orphans import lock
 from tests.processes import bake_until, provisioned, wait_until
 from tests.quarantined import disable_ami, finish_ami
+from tests.release.channels import made, promoted, value_in, write_app
 from tests.terminal import Terminal
 
 SSM = "/aws/service/canonical/ubuntu/server/{}/stable/current/amd64/hvm/ebs-gp2/ami-id"
@@ -263,3 +265,36 @@ def test_channel_commands_need_the_whole_policy_for_channels_and_nothing_more(ap
     calls += app.control.report().calls
     assert refused(calls) == []
     assert {f"{call.service}:{call.action}" for call in calls} - {"sts:GetCallerIdentity"} == actions_of(policy)
+
+
+def statements_of(command: str) -> dict[str, Any]:
+    """Returns the policy for channels with the statements that the guide lists for this command."""
+    guide = (ROOT / "docs/guides/iam.md").read_text()
+    rows = [line.split("|")[1:3] for line in guide.splitlines() if line.startswith("| `") and "`Look`" in line]
+    (listed,) = [about for commands, about in rows if f"`{command}`" in commands]
+    wanted = set(re.findall(r"`([A-Z]\w+)`", listed.partition(";")[0]))
+    policy = load("channel-policy.json")
+    statements = [statement for statement in policy["Statement"] if statement["Sid"] in wanted]
+    assert {statement["Sid"] for statement in statements} == wanted
+    return {**policy, "Statement": statements}
+
+
+def test_each_channel_command_needs_only_its_statements(harness: Harness, local: LocalAws) -> None:
+    write_app(harness)
+    first, second = (made(local, number, ("us-east-1",))["us-east-1"] for number in range(2))
+    promoted(harness, {"us-east-1": first})
+    for arguments in (
+        ("promote", "app", "--ami", second, "--to", "stable"),
+        ("channels", "--history"),
+        ("rollback", "app", "--channel", "stable"),
+        ("revoke", second, "--reason", "bad"),
+        ("unrevoke", second),
+    ):
+        harness.control.enforce(statements_of(arguments[0]))
+        harness.control.clear_report()
+        run = harness.run(*arguments)
+        assert run.status == 0, run.stderr
+        assert "warning" not in run.stderr
+        assert refused(harness.control.report().calls) == []
+    harness.control.enforce(None)
+    assert value_in(local) == first
