@@ -1,4 +1,4 @@
-"""Runs every experiment: every call of a bake with every fault, and with a kill. `--write FILE` writes the tables.
+"""Runs every experiment: every call of a command with every fault, and with a kill. `--write FILE` writes the tables.
 
 usage: python -m tests.faults --results FOLDER [--jobs N] [--only TEXT] [--write docs/contributing/faults.md]
 
@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ami_bakery.local import LocalAws, LocalSettings
-from tests.faults import kills, walk
+from tests.faults import channel_steps, kills, walk
 from tests.faults.recovery import Outcome
 from tests.faults.steps import Step, set_up, set_up_test, steps_of_a_bake, steps_of_a_test
 from tests.faults.tables import document
@@ -56,7 +57,8 @@ def main() -> int:
     for outcome in found:
         print(outcome)
     if arguments.write is not None:
-        arguments.write.write_text(document(tuple(outcomes(results)), _packer()))
+        before = arguments.write.read_text() if arguments.write.exists() else ""
+        arguments.write.write_text(document(tuple(outcomes(results)), _packer(), before))
     return status or bool(found)
 
 
@@ -71,13 +73,26 @@ def _harness(local: LocalAws) -> Harness:
     return harness
 
 
+def _channel_harness(local: LocalAws) -> Harness:
+    harness = Harness(Path(tempfile.mkdtemp(prefix="faults-")), local)
+    channel_steps.set_up_channels(harness)
+    return harness
+
+
 def _plan(results: Path) -> None:
     """Runs once for all slices: two bakes may differ in the order of their calls."""
     with LocalAws(LocalSettings(pending_seconds=0)) as local:
         harness = _harness(local)
-        plan = {"steps": list(map(asdict, steps_of_a_bake(harness))), "lines": kills.lines_of_a_bake(harness)}
+        plan: dict[str, Any] = {
+            "steps": list(map(asdict, steps_of_a_bake(harness))),
+            "lines": kills.lines_of_a_bake(harness),
+        }
         set_up_test(harness)
         plan["test"] = list(map(asdict, steps_of_a_test(harness)))
+        channels = _channel_harness(local)
+        plan["channels"] = {
+            each.name: list(map(asdict, channel_steps.calls_of(channels, local, each))) for each in channel_steps.WALKS
+        }
     (results / "plan.json").write_text(json.dumps(plan))
 
 
@@ -93,6 +108,11 @@ def _experiments(results: Path) -> Iterator[Experiment]:
             yield (walk.TABLE_OF_TEST, str(step), fault), partial(walk.walk, step=step, name=fault)
         for fault in kills.KILLS:
             yield (kills.TABLE_OF_TEST, str(step), fault), partial(kills.kill_at_call, step=step, fault=fault)
+    for each in channel_steps.WALKS:
+        for call in (channel_steps.ChannelCall(**call) for call in plan["channels"][each.name]):
+            for fault in channel_steps.FAULTS + channel_steps.KILLS:
+                struck = partial(channel_steps.strike, walk=each, call=call, fault=fault)
+                yield (channel_steps.table_of(each), str(call), fault), struck
     for line in plan["lines"]:
         for target in kills.TARGETS:
             yield (kills.TABLE_OF_LINES, line, target), partial(kills.kill_at_line, line=line, target=target)
@@ -108,10 +128,12 @@ def _walk_slice(results: Path, number: int, count: int, only: str) -> None:
     with LocalAws(LocalSettings(pending_seconds=0)) as local, (results / f"{os.getpid()}.jsonl").open("a") as file:
         harness, tested = _harness(local), _harness(local)
         set_up_test(tested)
+        harnesses = dict.fromkeys(channel_steps.TABLES, _channel_harness(local))
+        harnesses |= dict.fromkeys((walk.TABLE_OF_TEST, kills.TABLE_OF_TEST), tested)
         for names, walked in todo[number::count]:
             began = time.monotonic()
             try:
-                outcome = walked(tested if names[0] in (walk.TABLE_OF_TEST, kills.TABLE_OF_TEST) else harness, local)
+                outcome = walked(harnesses.get(names[0], harness), local)
             except Exception as error:
                 print(names, file=sys.stderr)
                 traceback.print_exception(error)

@@ -1,4 +1,4 @@
-"""Walks the calls of `promote`, `rollback` and `revoke`: each with every fault, and killed in each.
+"""Walks the calls of `promote`, `rollback`, `revoke` and `unrevoke`: each with every fault, and killed in each.
 
 The AMIs are made without Packer, so that one experiment needs only the command itself, and its repetition.
 """
@@ -10,14 +10,14 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from ami_bakery.core.channel.parameter import channel_description
 from ami_bakery.core.ec2.ami import REVOKED_TAG
 from ami_bakery.local import FaultKind, InjectedFault
 from tests.conftest import ec2_client
-from tests.release.channels import NAME, TWO_REGIONS, made, ssm_client, values, write_app
+from tests.faults.recovery import Outcome
+from tests.release.channels import TWO_REGIONS, made, put_in_channel, tag_ami, values, write_app
 
 if TYPE_CHECKING:
     import subprocess
@@ -75,42 +75,39 @@ class ChannelCall:
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelWalk:
-    """One command, and how to see that it is done. `promoted`: how many of three builds were in the channel before."""
+    """One command, and how to see that it is done. There are three builds, and one that was built from the third.
+
+    promoted  how many of them were in the channel before
+    revoked   whether the last two were revoked before
+    """
 
     name: str
     arguments: Callable[[list[dict[str, str]]], list[str]]
     promoted: int
+    revoked: bool = False
     problem: Callable[[LocalAws, list[dict[str, str]]], str]
     """Returns what is wrong after the command was run again; empty if nothing is."""
 
 
-def _promoted(local: LocalAws, builds: list[dict[str, str]]) -> None:
-    """Puts the builds into the channel, one after another, without our program."""
-    for region in TWO_REGIONS:
-        ssm = ssm_client(local, region)
-        for number, build in enumerate(builds):
-            first: dict[str, Any] = {"Type": "String", "DataType": "aws:ec2:image"} if number == 0 else {}
-            ssm.put_parameter(
-                Name=NAME,
-                Value=build[region],
-                Description=channel_description("app", "stable"),
-                Overwrite=number > 0,
-                **first,
-            )
-
-
-def _revoked(local: LocalAws, builds: list[dict[str, str]]) -> str:
-    found = [
+def _reasons(local: LocalAws, build: dict[str, str]) -> list[str]:
+    return [
         tag["Value"]
-        for region, ami in builds[2].items()
+        for region, ami in build.items()
         for tag in ec2_client(local, region).describe_images(ImageIds=[ami])["Images"][0]["Tags"]
         if tag["Key"] == REVOKED_TAG
     ]
-    return "" if found == ["bad", "bad"] else f"the tags of {builds[2]} are {found}"
 
 
 def _revoked_and_rolled_back(local: LocalAws, builds: list[dict[str, str]]) -> str:
-    return _revoked(local, builds) or _has(1)(local, builds)
+    found = [_reasons(local, build) for build in builds]
+    if found != [[], [], ["bad", "bad"], ["bad", "bad"]]:
+        return f"the tags of {builds} are {found}"
+    return _has(1)(local, builds)
+
+
+def _unrevoked(local: LocalAws, builds: list[dict[str, str]]) -> str:
+    found = [_reasons(local, build) for build in builds]
+    return "" if found == [[]] * 4 else f"the tags of {builds} are {found}"
 
 
 def _has(wanted: int) -> Callable[[LocalAws, list[dict[str, str]]], str]:
@@ -136,23 +133,32 @@ WALKS = (
     ),
     ChannelWalk(
         name="revoke",
-        arguments=lambda builds: ["revoke", builds[2]["us-east-1"], "--reason", "bad", "--rollback-channels"],
+        arguments=lambda builds: [
+            "revoke",
+            builds[2]["us-east-1"],
+            "--reason",
+            "bad",
+            "--descendants",
+            "--rollback-channels",
+        ],
         promoted=3,
         problem=_revoked_and_rolled_back,
+    ),
+    ChannelWalk(
+        name="unrevoke",
+        arguments=lambda builds: ["unrevoke", builds[2]["us-east-1"], "--descendants"],
+        promoted=2,
+        revoked=True,
+        problem=_unrevoked,
     ),
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ChannelOutcome:
-    """The outcome of one fault in one call. `problems`: broken rules; there must be none."""
+def table_of(walk: ChannelWalk) -> str:
+    return f"`{walk.name}`"
 
-    command: str
-    call: str
-    fault: str
-    first: str
-    second: str
-    problems: tuple[str, ...] = field(default=())
+
+TABLES = tuple(map(table_of, WALKS))
 
 
 def set_up_channels(harness: Harness) -> None:
@@ -164,28 +170,38 @@ def _fresh(harness: Harness, local: LocalAws, walk: ChannelWalk) -> list[dict[st
     harness.control.reset()
     harness.control.change(validation_seconds=0)
     builds = [made(local, number) for number in range(3)]
-    _promoted(local, builds[: walk.promoted])
+    builds.append(made(local, 3, TWO_REGIONS, **{"ami-bakery:from": builds[2]["us-east-1"]}))
+    for build in builds[2:] if walk.revoked else ():
+        for region, ami in build.items():
+            tag_ami(local, ami, region, revoked="bad")
+    put_in_channel(local, builds[: walk.promoted])
     harness.control.change(validation_seconds=0.2)
     harness.control.clear_report()
     return builds
 
 
 def calls_of(harness: Harness, local: LocalAws, walk: ChannelWalk) -> tuple[ChannelCall, ...]:
-    """Returns every call of the command, in order; a call that is repeated until SSM answers only once."""
+    """Returns every call of the command, in order.
+
+    A call that is repeated until SSM answers is returned once. Of the regions of the account that the image is not in,
+    only the first is returned.
+    """
     builds = _fresh(harness, local, walk)
     run = harness.run(*walk.arguments(builds))
     assert run.status == 0, run.stderr
     seen: Counter[tuple[str, str]] = Counter()
     calls = []
-    for call in harness.control.report().calls:
+    reported = harness.control.report().calls
+    others = sorted({call.region for call in reported} - set(TWO_REGIONS))
+    for call in reported:
         key = (call.action, call.region)
-        if call.action != "GetParameter" or not seen[key]:
+        if call.region not in others[1:] and (call.action != "GetParameter" or not seen[key]):
             calls.append(ChannelCall(service=call.service, action=call.action, region=call.region, number=seen[key]))
         seen[key] += 1
     return tuple(calls)
 
 
-def strike(harness: Harness, local: LocalAws, walk: ChannelWalk, call: ChannelCall, fault: str) -> ChannelOutcome:
+def strike(harness: Harness, local: LocalAws, walk: ChannelWalk, call: ChannelCall, fault: str) -> Outcome:
     """Runs the command with a fault in one call, then again without it."""
     builds = _fresh(harness, local, walk)
     harness.control.plan(call.inject(fault))
@@ -222,11 +238,15 @@ def _locks(local: LocalAws) -> list[str]:
     return [pair["KeyName"] for pair in ec2_client(local).describe_key_pairs()["KeyPairs"]]
 
 
-def _outcome(
-    walk: ChannelWalk, call: ChannelCall, fault: str, first: str, second: str, problems: list[str]
-) -> ChannelOutcome:
-    return ChannelOutcome(
-        command=walk.name, call=str(call), fault=fault, first=first, second=second, problems=tuple(problems)
+def _outcome(walk: ChannelWalk, call: ChannelCall, fault: str, first: str, second: str, problems: list[str]) -> Outcome:
+    return Outcome(
+        table=table_of(walk),
+        step=str(call),
+        fault=fault,
+        first=first,
+        second=second,
+        remaining="",
+        problems=tuple(problems),
     )
 
 

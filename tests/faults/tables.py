@@ -1,11 +1,11 @@
-"""The outcomes in docs/contributing/faults.md: a table of calls and faults, and the messages of failed runs."""
+"""The outcomes in docs/contributing/faults.md: tables of calls and faults, and the messages of failed runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tests.faults import kills, walk
+from tests.faults import channel_steps, kills, walk
 
 if TYPE_CHECKING:
     from tests.faults.recovery import Outcome
@@ -15,8 +15,11 @@ _MAX_LENGTH = 180
 _HEAD = """\
 # Faults and kills
 
-A test injects every fault into every call of a bake, and kills the bake at every call.
-`python -m tests.faults --results FOLDER --write docs/contributing/faults.md` writes this page.
+A test injects every fault into every call of a command, and kills the command at every call.
+`python -m tests.faults --results FOLDER --write docs/contributing/faults.md` writes the tables of
+this page for which the folder has results.
+
+## What is checked
 
 AMI Bakery and Packer ({packer}) bake an image in two regions in the embedded EC2. One run has a
 fault or is killed; the next run bakes the same image. After each pair, the test checks:
@@ -32,7 +35,7 @@ service or no credentials), and only the message of the failed run names it. *wi
 Packer created it just before everything was killed, and nothing was recorded yet: a key pair or a
 security group, which cost nothing.
 
-Locks expired after 8 s here. {count} pairs; {broken}.
+Locks expired after 8 s here.
 """
 _FAULTS = """\
 ## Every call, every fault
@@ -64,6 +67,16 @@ Bakery; its process group; or everything at once, as when a container or a machi
 Bakery, the watchdog, Packer and its plugins). The cell shows what the next run did, and in brackets
 what remained at the end.
 """
+_CHANNELS = """\
+## Every call of promote, rollback and revoke
+
+The image is in two regions, and its AMIs are made without Packer. After each pair, the same command
+runs again. Then the channel must have the right AMI in both regions, and the right AMIs must be
+revoked. A lock that is still there must not block the next promotion. `revoke` runs with
+`--descendants` and `--rollback-channels`, and looks for copies in every region of the account; the
+calls in one of the other regions are walked. `·`: the first run did it. `killed`: during the call,
+before or after AWS carried it out.
+"""
 _TEST = """\
 ## Every call of a test
 
@@ -77,32 +90,63 @@ The same, after Packer printed this line.
 """
 
 
-def document(outcomes: Sequence[Outcome], packer: str) -> str:
-    tables = {
-        table: [outcome for outcome in outcomes if outcome.table == table]
-        for table in dict.fromkeys(o.table for o in outcomes)
-    }
-    broken = sum(1 for outcome in outcomes if outcome.problems)
-    parts = [
-        _HEAD.format(
-            packer=packer,
-            count=len(outcomes),
-            broken=f"{broken} of them failed" if broken else "all of them passed",
+def document(outcomes: Sequence[Outcome], packer: str, before: str) -> str:
+    """Returns the page. Sections of tables without outcomes are taken from the page `before`."""
+    tables: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        tables.setdefault(outcome.table, []).append(outcome)
+    faults, killed = tables.get(walk.TABLE, ()), tables.get(kills.TABLE, ())
+    tested, killed_tests = tables.get(walk.TABLE_OF_TEST, ()), tables.get(kills.TABLE_OF_TEST, ())
+    lines = tables.get(kills.TABLE_OF_LINES, ())
+    channels = [each for name in channel_steps.TABLES for each in tables.get(name, ())]
+    sections = [
+        (
+            faults,
+            [_FAULTS.format(ok=_OK), _matrix("call", faults, tuple(walk.FAULTS), _fault_cell)],
         ),
-        _FAULTS.format(ok=_OK),
-        _matrix("call", tables.get(walk.TABLE, ()), tuple(walk.FAULTS), _fault_cell),
-        _MESSAGES,
-        *_messages(tables.get(walk.TABLE, ())),
-        "",
-        _KILLS,
-        _matrix("call", tables.get(kills.TABLE, ()), tuple(kills.KILLS), _kill_cell),
-        _TEST,
-        _matrix("call", tables.get(walk.TABLE_OF_TEST, ()), tuple(walk.FAULTS), _fault_cell),
-        _matrix("call", tables.get(kills.TABLE_OF_TEST, ()), tuple(kills.KILLS), _kill_cell),
-        _LINES,
-        _matrix("Packer", tables.get(kills.TABLE_OF_LINES, ()), tuple(kills.TARGETS), _kill_cell),
+        (faults, [_MESSAGES, *_messages(faults), ""]),
+        (killed, [_KILLS, _matrix("call", killed, tuple(kills.KILLS), _kill_cell)]),
+        (
+            [*tested, *killed_tests],
+            [
+                _TEST,
+                _matrix("call", tested, tuple(walk.FAULTS), _fault_cell),
+                _matrix("call", killed_tests, tuple(kills.KILLS), _kill_cell),
+            ],
+        ),
+        (lines, [_LINES, _matrix("Packer", lines, tuple(kills.TARGETS), _kill_cell)]),
+        (channels, [_CHANNELS, *(part for name in channel_steps.TABLES for part in _channel_table(name, tables))]),
     ]
+    old = {_heading(section): section for section in before.split("\n## ")[1:]}
+    parts = [_HEAD.format(packer=packer)]
+    for counted, section in sections:
+        if counted:
+            parts += [*section[:1], _count(counted), *section[1:]] if section[0] != _MESSAGES else section
+        elif previous := old.get(_heading(section[0].removeprefix("## "))):
+            parts.append(f"## {previous.rstrip()}\n")
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _heading(section: str) -> str:
+    return section.partition("\n")[0]
+
+
+def _count(outcomes: Sequence[Outcome]) -> str:
+    broken = sum(1 for outcome in outcomes if outcome.problems)
+    return f"{len(outcomes)} pairs; {f'{broken} of them failed' if broken else 'all of them passed'}.\n"
+
+
+def _channel_table(name: str, tables: Mapping[str, Sequence[Outcome]]) -> Iterator[str]:
+    outcomes = tables.get(name, ())
+    if outcomes:
+        yield f"### {name}\n"
+        yield _matrix("call", outcomes, channel_steps.FAULTS + channel_steps.KILLS, _channel_cell)
+
+
+def _channel_cell(outcome: Outcome) -> str:
+    if outcome.first == "not reached":
+        return "–"
+    return _OK if outcome.first == "done" else "; ".join(filter(None, (outcome.first, outcome.second)))
 
 
 def _matrix(head: str, outcomes: Iterable[Outcome], faults: Sequence[str], cell: Callable[[Outcome], str]) -> str:

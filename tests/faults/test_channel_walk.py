@@ -1,4 +1,4 @@
-"""`promote`, `rollback` and `revoke` with a failing call, or killed in one: running again ends in the right state.
+"""A command that changes channels fails in a call, or is killed in one: running again ends in the right state.
 
 A sample of the calls that change something. `AMI_BAKERY_WALK=all` runs every call with every fault.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.harness import Harness
 
 ALL = os.environ.get("AMI_BAKERY_WALK") == "all"
-_CHANGING = ("CreateKeyPair", "PutParameter", "DeleteKeyPair")
+_CHANGING = ("PutParameter", "CreateTags", "DeleteTags")
 _SAMPLE = ("killed after",)
 
 
