@@ -311,6 +311,40 @@ def test_plan_installs_plugins_only_with_init(app: Harness) -> None:
     assert state.exists()
 
 
+def test_amis_are_tested_and_a_failed_test_is_an_error(app: Harness) -> None:
+    template = json_template(source_ami="{{user `source_ami`}}", ami_name="made-by-test-{{uuid}}", tags={})
+    template["variables"]["source_ami"] = ""
+    del template["builders"][0]["source_ami_filter"]
+    app.write("tests/app.json", template | {"provisioners": [{"type": "shell-local", "inline": ["true"]}]})
+    app.write("bakery.toml", f'{TOML}test = "tests/app.json"\n')
+    app.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "24"
+    script = """
+import pathlib
+bakery = Bakery.load()
+def failure():
+    try:
+        bakery.test()
+    except BakeFailed as failed:
+        return [failed.images[0].outcome, type(failed.__cause__).__name__]
+results = [failure()]
+(baked,) = bakery.bake()
+results += [(image.outcome, image.amis == baked.amis) for image in (*bakery.test(), *bakery.test("app", force=True))]
+test = pathlib.Path("tests/app.json")
+test.write_text(test.read_text().replace('"true"', '"exit 1"'))
+results += [bakery.plan()[0].action, failure(), bakery.plan()[0].reasons[0].kind]
+print(json.dumps(results))
+"""
+    assert said(app, script) == [
+        ["failed", "NotBuiltError"],
+        ["reused", True],
+        ["tested", True],
+        "test",
+        ["failed", "PackerError"],
+        "test-failed",
+    ]
+    assert app.packer_runs == 4, "a build, and three tests"
+
+
 def test_promote_roll_back_and_list_channels(app: Harness) -> None:
     script = """
 import pathlib
