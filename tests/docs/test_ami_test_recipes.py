@@ -22,6 +22,8 @@ def example(request: pytest.FixtureRequest, tmp_path: Path, local: LocalAws) -> 
     packer: Path | None = None if request.param == "packer" else request.getfixturevalue("current_packer")
     harness = Harness(tmp_path, local, packer)
     shutil.copytree(EXAMPLE, harness.folder, dirs_exist_ok=True)
+    # After a failed test, the lock is kept for a time that is proportional to this.
+    harness.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "24"
     return harness
 
 

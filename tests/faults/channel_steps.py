@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ami_bakery.local import LocalAws
     from tests.harness import Harness, Run
 
-LOCK_SECONDS = 4
+LOCK_SECONDS = 8
 _DENIED = {"ec2": "UnauthorizedOperation", "ssm": "AccessDeniedException", "sts": "AccessDenied"}
 _THROTTLED = {"ec2": "RequestLimitExceeded", "ssm": "ThrottlingException", "sts": "Throttling"}
 _DOWN = {"ec2": "Unavailable", "ssm": "InternalServerError", "sts": "ServiceUnavailable"}
@@ -187,7 +187,7 @@ def calls_of(harness: Harness, local: LocalAws, walk: ChannelWalk) -> tuple[Chan
     only the first is returned.
     """
     builds = _fresh(harness, local, walk)
-    run = harness.run(*walk.arguments(builds))
+    run = harness.run(*walk.arguments(builds), environment={"AMI_BAKERY_LOCK_TTL_SECONDS": None})
     assert run.status == 0, run.stderr
     seen: Counter[tuple[str, str]] = Counter()
     calls = []

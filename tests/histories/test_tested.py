@@ -56,7 +56,7 @@ def own_amis(ec2: EC2Client) -> list[str]:
 def tested(app: Harness) -> Harness:
     app.write("bakery.toml", TOML)
     app.write("tests/app.json", ami_test())
-    # After a failed test, the lock is kept for an eighth of this.
+    # After a failed test, the lock is kept for a time that is proportional to this.
     app.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "24"
     return app
 

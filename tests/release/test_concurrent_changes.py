@@ -170,6 +170,24 @@ def test_revocation_keeps_a_newer_ami_that_only_one_region_has(harness: Harness,
     assert values(local) == newer
 
 
+def test_runner_that_loses_its_lock_writes_no_other_region(harness: Harness, local: LocalAws) -> None:
+    builds = prepared(harness, local)
+    new = made(local, 3)
+    harness.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "4"
+    harness.control.plan(InjectedFault(action="PutParameter", kind=FaultKind.DELAY, seconds=4))
+    process = harness.start("promote", "app", "--ami", new["us-east-1"], "--to", "stable")
+    assert wait_until(lambda: bool(harness.control.triggered()))
+    ec2 = ec2_client(local)
+    ec2.delete_key_pair(KeyName=f"ami-bakery-lock-{NAME}")
+    other = hold_lock(ec2, NAME)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 75, stderr
+    assert "the channel's lock was lost: another runner took it over" in stderr
+    assert "us-east-1 has the AMI already" in stderr
+    assert values(local) == {"us-east-1": new["us-east-1"], "eu-west-1": builds[2]["eu-west-1"]}
+    assert [pair["KeyPairId"] for pair in ec2.describe_key_pairs()["KeyPairs"]] == [other], "not deleted by the loser"
+
+
 def test_blocked_roll_back_keeps_no_lock(harness: Harness, local: LocalAws) -> None:
     write_app(harness)
     harness.control.change(validation_seconds=0)
