@@ -254,7 +254,7 @@ class Bakery:
 
         The other arguments and errors are those of `promote`.
         """
-        from ami_bakery.release.rollback import roll_back
+        from ami_bakery.release.channel_rollback import roll_back
 
         policy = channel_policy(adopt, timeout, wait, wait_timeout)
         target = "" if to is None else str(to)

@@ -95,7 +95,7 @@ def revoke_and_roll_back(
         return RevocationOutcome(changes=changes, channels=None, unread=error, rolls_back=policy is not None)
     if policy is None:
         return RevocationOutcome(changes=changes, channels=rows)
-    from ami_bakery.release.rollback import roll_back
+    from ami_bakery.release.channel_rollback import roll_back
 
     channels = dict.fromkeys((row.image, row.channel) for row in rows)
     leaving = {(change.ami.region, change.ami.id) for change in changes}

@@ -15,7 +15,7 @@ from ami_bakery.cli.commands.release.channel_options import (
     show_changes,
 )
 from ami_bakery.core.config.keys import AMI_ID
-from ami_bakery.release.rollback import roll_back
+from ami_bakery.release.channel_rollback import roll_back
 
 if TYPE_CHECKING:
     from ami_bakery.cli.commands.context import CommandContext
