@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -265,15 +265,15 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(root: Path) -> None:
     with (root / "ami/large").open("wb") as large:
         large.truncate(1 << 30)
 
-    def names() -> Iterator[str]:
-        # More than one batch, so that the large file is being read when the last path is requested.
-        yield from ("ami/large", *("ami/setup.sh",) * 64)
-        with (root / "ami/large").open("r+b") as large:
-            large.write(b"other")
-        yield "ami/setup.sh"
+    def change(files: int, size: int) -> None:
+        # Progress is reported after each 64 files: then the large file is being hashed.
+        if files == 64:
+            with (root / "ami/large").open("r+b") as large:
+                large.write(b"other")
 
+    names = ("ami/large", *("ami/setup.sh",) * 64)
     with pytest.raises(SourceError, match="reading ami/large: it changed while it was read"):
-        list(DiskTree(str(root)).hashes(names()))
+        list(DiskTree(str(root)).hashes(names, progress=change))
 
 
 @pytest.mark.parametrize("change", ["longer", "same size", "shorter"])
