@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.adapters.files.file_hashes import file_hashes
+from ami_bakery.adapters.files.file_hashes import _SHARED, file_hashes
 from ami_bakery.adapters.files.hash_worker import EXECUTABLE, HASH_AT, REGULAR, SKIPPED, record_size, records
 from ami_bakery.errors import SourceError
 
@@ -63,6 +63,21 @@ def test_worker_processes_start_only_for_very_many_files(many: tuple[Path, ...])
     assert isinstance(reading, Generator)
     reading.close()
     assert set(children()) == before, "an abandoned generator leaves no process"
+
+
+def test_paths_are_read_in_parts(tmp_path: Path) -> None:
+    """So that memory does not grow with their number."""
+    (tmp_path / "empty").touch()
+    taken = 0
+
+    def paths() -> Iterator[Path]:
+        nonlocal taken
+        for _ in range(3 * _SHARED):
+            taken += 1
+            yield tmp_path / "empty"
+
+    ahead = max(taken - given for given, _ in enumerate(hashes(paths()), 1))
+    assert ahead < _SHARED
 
 
 def test_files_of_a_killed_worker_are_hashed_by_the_main_process(many: tuple[Path, ...]) -> None:

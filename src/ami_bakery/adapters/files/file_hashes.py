@@ -24,7 +24,7 @@ _Path = tuple[str, bytes]
 """The path for messages, and the path for the operating system."""
 _MANY = 2000
 """With fewer files, starting a worker process takes longer than it saves."""
-_SHARED = 4000
+_SHARED = 20_000
 """Maximum number of files whose paths and hashes are in memory."""
 _WORKERS_AT_MOST = 3
 _AHEAD = 1024
