@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 ALL = os.environ.get("AMI_BAKERY_WALK") == "all"
 _RESULTS = os.environ.get("AMI_BAKERY_WALK_RESULTS", "")
-_CHANGING = ("CreateTags", "DisableImage", "EnableImage", "ModifyImageAttribute", "DeleteTags", "DeregisterImage")
+_SAMPLE = ("DisableImage", "ModifyImageAttribute", "DeregisterImage")
 
 
 @pytest.mark.parametrize("fault", FAULTS + KILLS if ALL else ("killed after",))
 def test_running_prune_again_ends_in_the_right_state(harness: Harness, local: LocalAws, fault: str) -> None:
     set_up_prune(harness, local)
     everything = calls_of_prune(harness, local)
-    sample = {call.action: call for call in everything if call.action in _CHANGING}
-    assert sample.keys() == set(_CHANGING)
+    sample = {call.action: call for call in everything if call.action in _SAMPLE}
+    assert sample.keys() == set(_SAMPLE)
     outcomes = [strike_prune(harness, local, call, fault) for call in (everything if ALL else sample.values())]
     if _RESULTS:
         lines = [json.dumps(asdict(outcome)) for outcome in outcomes]
