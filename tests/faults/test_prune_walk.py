@@ -1,15 +1,12 @@
 """`prune --apply` with a failing call, or killed in one: running again ends in the right state.
 
-A sample of the calls that change something. `AMI_BAKERY_WALK=all` runs every call with every fault, and writes the
-outcomes to the folder in AMI_BAKERY_WALK_RESULTS, if it is set (docs/contributing/faults.md).
+A sample of the calls that change something. `AMI_BAKERY_WALK=all` runs every call with every fault;
+`python -m tests.faults.prune_walk` does the same with several processes, and writes docs/contributing/faults.md.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
     from tests.harness import Harness
 
 ALL = os.environ.get("AMI_BAKERY_WALK") == "all"
-_RESULTS = os.environ.get("AMI_BAKERY_WALK_RESULTS", "")
 _SAMPLE = ("DisableImage", "ModifyImageAttribute", "DeregisterImage")
 
 
@@ -33,8 +29,5 @@ def test_running_prune_again_ends_in_the_right_state(harness: Harness, local: Lo
     sample = {call.action: call for call in everything if call.action in _SAMPLE}
     assert sample.keys() == set(_SAMPLE)
     outcomes = [strike_prune(harness, local, call, fault) for call in (everything if ALL else sample.values())]
-    if _RESULTS:
-        lines = [json.dumps(asdict(outcome)) for outcome in outcomes]
-        Path(_RESULTS, f"{fault.replace(' ', '-')}.jsonl").write_text("".join(f"{line}\n" for line in lines))
     assert [outcome for outcome in outcomes if outcome.problems] == []
     assert any(outcome.first not in ("not reached", "nothing to do") for outcome in outcomes)

@@ -125,12 +125,16 @@ def test_current_ami_is_never_disabled(harness: Harness, local: LocalAws) -> Non
     """Even with the strictest policy; after a change of the definition, the old one is not current any more."""
     stock = stocked(harness, local, keep="keep = { last = 0 }\n")
     first = stock.build(40, digest=harness.run("digest").answer)[HOME]
-    assert decided(harness, "--apply", "--quarantine", "0d", *ALL) == {first: "keep current kept"}
+    assert decided(harness, "--apply", "--quarantine", "0", *ALL) == {first: "keep current kept"}
     second = baked(harness, "2")[HOME]
     assert decided(harness, "--apply", *ALL) == {
         first: "disable expired done",
         second: "keep current kept",
     }
+    harness.write("ami/setup.sh", "echo 1\n")
+    assert decided(harness, "--apply", *ALL)[first] == "enable current done", "what a bake would do, too"
+    assert harness.run("bake").answer == first
+    assert harness.packer_runs == 1
 
 
 def test_selection_limits_what_is_changed_and_not_what_protects(harness: Harness, local: LocalAws) -> None:
@@ -144,11 +148,11 @@ def test_selection_limits_what_is_changed_and_not_what_protects(harness: Harness
     harness.write("bakery.toml", f"{config}\n[images.child]\n{child}")
     parent, other = stock.build(50)[HOME], stock.build(51)[HOME]
     built = stock.build(40, image="child", base=parent)[HOME]
-    assert decided(harness, "app", "--quarantine", "0d", *ALL) == {
+    assert decided(harness, "app", "--quarantine", "0", *ALL) == {
         other: "deregister expired planned",
         parent: "keep parent planned",
     }
-    run = harness.run("prune", "--apply", "--quarantine", "0d", *ALL)
+    run = harness.run("prune", "--apply", "--quarantine", "0", *ALL)
     assert run.status == 0, run.stderr
     assert stock.states() == {}
     gone = [line for line in run.stderr.splitlines() if "deregistered" in line]
@@ -198,7 +202,7 @@ def test_unfinished_and_foreign_amis_are_never_touched(harness: Harness, local: 
     harness.control.add_image(
         HOME, {"name": "foreign", "tags": finished, "owner": "444455556666", "created": "2020-01-01T00:00:00Z"}
     )
-    run = harness.run("prune", "--apply", "--quarantine", "0d", *ALL)
+    run = harness.run("prune", "--apply", "--quarantine", "0", *ALL)
     assert run.status == 0
     assert "no finished AMIs" in run.stderr
     assert len(stock.states()) == 4
@@ -216,7 +220,7 @@ def test_limits_and_failures(harness: Harness, local: LocalAws) -> None:
     ]
     fault = InjectedFault(action="DeregisterImage", code="IncorrectState", skip=1)
     harness.control.plan(fault)
-    run = harness.run("prune", "--apply", "--quarantine", "0d", *ALL, "--json")
+    run = harness.run("prune", "--apply", "--quarantine", "0", *ALL, "--json")
     assert run.status == 1
     outcomes = {each["ami"]: (each["outcome"], each.get("error", "")) for each in run.document["amis"]}
     assert outcomes[other][0] == "done"
@@ -228,12 +232,12 @@ def test_limits_and_failures(harness: Harness, local: LocalAws) -> None:
     ec2 = ec2_client(local)
     ec2.enable_image_deregistration_protection(ImageId=child, WithCooldown=True)
     ec2.disable_image_deregistration_protection(ImageId=child)
-    cooling = harness.run("prune", "--apply", "--quarantine", "0d", *ALL)
+    cooling = harness.run("prune", "--apply", "--quarantine", "0", *ALL)
     assert cooling.status == 0, cooling.stderr
     assert "EC2 refuses to deregister it" in cooling.stdout
     assert stock.states().keys() == {parent, child}
     harness.control.change(cooldown_seconds=0)
-    assert harness.run("prune", "--apply", "--quarantine", "0d", *ALL).status == 0
+    assert harness.run("prune", "--apply", "--quarantine", "0", *ALL).status == 0
     assert stock.states() == {}
 
 
@@ -242,7 +246,7 @@ def test_each_return_code_of_a_snapshot_counts(harness: Harness, local: LocalAws
     ami = stock.build(50)[HOME]
     (snapshot,) = stock.snapshots()
     harness.control.plan(InjectedFault(action="DeleteSnapshot", code="InternalError", times=0))
-    run = harness.run("prune", "--apply", "--quarantine", "0d", *ALL)
+    run = harness.run("prune", "--apply", "--quarantine", "0", *ALL)
     assert run.status == 1
     assert f"{ami} is deregistered, but 1 of its snapshots remain" in run.stderr
     assert f"{snapshot}: EC2's return code was internal-error" in run.stderr
@@ -273,7 +277,7 @@ def test_lock_of_a_bake_is_respected(harness: Harness, local: LocalAws) -> None:
     [
         (("--limit", "x"), "expected a whole number, got 'x'"),
         (("--limit-percent", "101"), "expected a number from 0 to 100, got '101'"),
-        (("--quarantine", "14"), "expected a duration"),
+        (("--quarantine", "14"), "expected a duration such as 0, 12h, 14d or 4w, got '14'"),
         (("nothing",), "has no image of this name"),
     ],
 )

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer, duration, exit_status
+from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer, exit_status
 from ami_bakery.core.config.selection import named
 from ami_bakery.core.prune.retention import PruneOutcome, PruneReason, PruneSettings
+from ami_bakery.core.text.durations import parse_duration
 from ami_bakery.release.promoted_amis import refuse_drop_in
 from ami_bakery.release.pruning import PruneRun, prune
 from ami_bakery.render.prune_text import prune_advice, prune_json, prune_table, prune_totals
 from ami_bakery.render.text import error_text
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from ami_bakery.define.resolver import Resolver
 
 _DEFAULT_LIMIT, _DEFAULT_PERCENT = 50, 25.0
@@ -27,10 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--apply", action="store_true", help="carry it out (default: only show what would be done)")
     parser.add_argument(
         "--quarantine",
-        type=duration,
+        type=_quarantine,
         default="14d",
         metavar="DURATION",
-        help="how long an AMI is disabled before it is deregistered; 0d deregisters at once (default: 14d)",
+        help="how long an AMI is disabled before it is deregistered; 0 deregisters at once (default: 14d)",
     )
     parser.add_argument(
         "--limit",
@@ -84,6 +84,15 @@ def _show(context: CommandContext, resolver: Resolver, done: PruneRun) -> None:
 
         notes = [note for each in done.amis if each.error for note in error_notes(each.error, each.ami.image)]
         context.annotate(notes, prune_markdown(done))
+
+
+def _quarantine(text: str) -> timedelta:
+    if text == "0":
+        return timedelta()
+    try:
+        return parse_duration(text, examples="0, 12h, 14d or 4w", zero=True)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
 
 
 def _count(text: str) -> int:
