@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -87,6 +88,18 @@ def test_files_of_a_killed_worker_are_hashed_by_the_main_process(many: tuple[Pat
     for pid in set(children()) - before:
         os.kill(pid, signal.SIGKILL)
     assert [*found, *reading] == expected(many)
+
+
+def test_processes_and_threads_that_cannot_start_are_not_needed(
+    many: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    before = children()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert list(hashes(many)) == expected(many)
+    assert children() == before
 
 
 def test_a_worker_hashes_small_files_and_skips_the_others(many: tuple[Path, ...], tmp_path: Path) -> None:

@@ -36,5 +36,8 @@ def test_unit_that_makes_no_sense_is_named() -> None:
 
 def test_zero_is_refused_unless_allowed() -> None:
     assert parse_duration("0s", examples="90s", zero=True) == timedelta(0)
+    assert parse_duration("0", examples="90s", zero=True) == timedelta(0), "zero needs no unit"
+    with pytest.raises(ValueError, match=r"got '0'$"):
+        parse_duration("0", examples="90s")
     with pytest.raises(ValueError, match=r"got '0s'$"):
         parse_duration("0s", examples="90s")

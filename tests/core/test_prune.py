@@ -191,6 +191,13 @@ def test_shared_ami_is_kept_until_a_report_says_that_nobody_uses_it() -> None:
     assert with_report(21, (), **over) == ["ami-0009 report shared"], "the report is older than the quarantine"
     assert with_report(20, (), **over) == ["ami-0009 report shared"], "as old as the quarantine"
     assert with_report(1, (), **over) == ["ami-0009 deregister quarantine"]
+    assert with_report(0, ("111111111111",), **over) == ["ami-0009 enable shared"], "another account needs it"
+
+
+def test_quarantine_that_began_in_the_future_has_not_ended() -> None:
+    """Anyone can write the tag with its date."""
+    forged = datetime(9999, 12, 31, tzinfo=UTC)
+    assert steps(ami(9, disabled=True, quarantined=forged)) == ["ami-0009 wait quarantine"]
 
 
 def test_limits_leave_the_rest_for_a_later_run() -> None:

@@ -85,6 +85,7 @@ def test_source_amis_are_those_of_the_tags_and_of_ec2() -> None:
         ami(2, source="ami-0001", tags={"ami-bakery:format": ""}),
         ami(2, OTHER, state=AmiState.PENDING, tags={"ami-bakery:origin": "ami-0001"}),
         ami(2, source="ami-0001", state=AmiState.PENDING),
+        ami(2, digest=1, source="ami-0001", source_region=HOME, tags={"ami-bakery:origin": "ami-0001"}),
     ],
 )
 def test_children_that_prune_never_touches_are_named(child: Ami) -> None:

@@ -137,6 +137,44 @@ def test_current_ami_is_never_disabled(harness: Harness, local: LocalAws) -> Non
     assert harness.packer_runs == 1
 
 
+def test_ami_that_a_definition_starts_from_is_kept(harness: Harness, local: LocalAws) -> None:
+    """Nothing was built from it yet, and the image is not selected."""
+    stock = stocked(harness, local, keep="keep = { last = 0 }\n")
+    config = (harness.folder / "bakery.toml").read_text()
+    pinned, listed, other = stock.build(50)[HOME], stock.build(51), stock.build(52)[HOME]
+    stock.quarantine(listed, 20)
+    template = json_template(source_ami=pinned)
+    del template["builders"][0]["source_ami_filter"]
+    harness.write("child/child.json", template)
+    child = '[images.child]\ntemplate = "child/child.json"\nregions = ["us-east-1"]\n'
+    more = f'[images.more]\ntemplate = "child/absent.json"\nregions = ["us-east-1"]\nfrom = "{listed[HOME]}"\n'
+    harness.write("bakery.toml", f"{config}\n{child}\n{more}")
+    assert decided(harness, "app", *ALL) == {
+        other: "disable expired planned",
+        pinned: "keep in-use planned",
+        listed[HOME]: "enable in-use planned",
+    }
+
+
+def test_ami_that_is_older_than_its_maximum_age_is_kept_until_it_is_replaced(harness: Harness, local: LocalAws) -> None:
+    stock = stocked(harness, local, keep='keep = { last = 0 }\nmax_age = "30d"\n')
+    old = stock.build(40, digest=harness.run("digest").answer)[HOME]
+    assert decided(harness, "--apply", "--quarantine", "0", *ALL) == {old: "keep current kept"}
+    new = harness.run("bake", "--id").answer
+    assert decided(harness, *ALL) == {old: "disable expired planned", new: "keep current planned"}
+
+
+def test_account_that_does_not_exist_any_more_costs_no_other_its_permission(harness: Harness, local: LocalAws) -> None:
+    stock = stocked(harness, local, keep="keep = { last = 0 }\n")
+    wanted = stock.build(40, digest=harness.run("digest").answer)
+    stock.quarantine(wanted, 2, FRIEND, "111122223333")
+    harness.control.plan(InjectedFault(action="ModifyImageAttribute", code="InvalidAMIAttributeItemValue", times=2))
+    run = harness.run("prune", "--apply", *ALL)
+    assert run.status == 0, run.stderr
+    assert "is enabled, but not shared with 111122223333 as before" in run.stderr
+    assert stock.permissions(wanted[HOME]) == [FRIEND]
+
+
 def test_selection_limits_what_is_changed_and_not_what_protects(harness: Harness, local: LocalAws) -> None:
     stock = stocked(harness, local, keep="keep = { last = 0 }\n")
     config = (harness.folder / "bakery.toml").read_text()

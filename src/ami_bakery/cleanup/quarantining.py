@@ -64,14 +64,18 @@ def end_quarantine(ports: Ports, ami: Ami) -> None:
 
 
 def _grant(ports: Ports, ami: Ami, targets: frozenset[str]) -> None:
-    """Shares the AMI. Only reports what EC2 does not accept any more."""
+    """Shares the AMI. Only reports what EC2 does not accept any more, which makes the whole call fail."""
     try:
         ports.ec2.grant(ami.region, ami.id, sorted(targets))
     except AwsError as error:
         if error.code not in _NOT_GRANTED:
             raise
+        if len(targets) > 1:
+            for target in sorted(targets):
+                _grant(ports, ami, frozenset({target}))
+            return
         ports.reporter.warn(
-            f"{ami.id} ({ami.region}) is enabled, but not shared with {', '.join(sorted(targets))} as before: {error}"
+            f"{ami.id} ({ami.region}) is enabled, but not shared with {', '.join(targets)} as before: {error}"
         )
 
 

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ami_bakery.core.channel.retained import channel_amis, rollback_amis
 from ami_bakery.core.concurrency import run_all
+from ami_bakery.core.config.model import BaseId, BaseImage
 from ami_bakery.core.config.selection import with_parents
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.ami import REGIONS_TAG, AmiState
 from ami_bakery.core.ec2.lineage import AmiKey, key_of
 from ami_bakery.core.ec2.quarantine import read_enabled, read_quarantine
 from ami_bakery.core.plan.plan import Action
+from ami_bakery.core.plan.revoked import revoked_amis
 from ami_bakery.core.prune.builds import FinishedAmi, finished_amis
 from ami_bakery.core.prune.prunable import PrunableAmi
 from ami_bakery.core.text.sanitize import one_line
+from ami_bakery.define.base_resolution import resolve_base
 from ami_bakery.errors import BakeryError, DeniedError, Stopped
 from ami_bakery.plan.planner import make_plans, refresh
 from ami_bakery.release.channel_listing import list_channels
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from ami_bakery.core.config.model import RetentionPolicy
+    from ami_bakery.core.config.model import ImageConfig, RetentionPolicy
     from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.ec2.usage import AmiReference
     from ami_bakery.core.prune.prunable import UsageReport
@@ -73,6 +76,7 @@ class PruneFacts:
         self._listed: dict[str, tuple[Ami, ...]] = {}
         self._listing_errors: dict[str, BakeryError] = {}
         self._planned: dict[str, Planned] = {}
+        self._sources: dict[AmiKey, list[str]] = {}
         self._plan_errors: dict[str, BakeryError] = {}
         self._rows: dict[str, tuple[ChannelRow, ...]] = {}
         self._channel_errors: dict[str, BakeryError] = {}
@@ -89,6 +93,7 @@ class PruneFacts:
         """Reads everything. Raises `BakeryError` only for what a later run cannot know either, such as the account."""
         self._list(self._all_regions())
         self._plan()
+        self._read_sources()
         self._read_channels(self.names)
         chosen = [each for each in self.finished() if each.image in self.names]
         self._read_sizes(chosen)
@@ -121,13 +126,7 @@ class PruneFacts:
 
     def prunable(self) -> tuple[PrunableAmi, ...]:
         """Returns what decides about each finished AMI."""
-        current = {
-            key_of(ami)
-            for planned in self._planned.values()
-            if planned.plan.action not in (Action.BAKE, Action.PENDING)
-            for ami in (*planned.plan.amis.values(), planned.plan.source)
-            if ami is not None
-        }
+        current = {key_of(ami) for planned in self._planned.values() for ami in _current_amis(planned)}
         channels = self._channels()
         return tuple(self._prunable(each, current, channels) for each in self.finished())
 
@@ -147,7 +146,7 @@ class PruneFacts:
             revoked=bool(ami.revoked),
             channels=channels[0].get(each.key, ()),
             rollbacks=channels[1].get(each.key, ()),
-            uses=facts.uses,
+            uses=(*facts.uses, *(f"the definition of image {name}" for name in self._sources.get(each.key, ()))),
             children=each.children,
             shared_with=tuple(sorted(facts.permissions)),
             report=facts.report,
@@ -211,6 +210,14 @@ class PruneFacts:
         for name, error in failures.items():
             self._ports.reporter.warn(f"image {name} cannot be planned, so its AMIs are kept: {error}. {error.todo}")
 
+    def _read_sources(self) -> None:
+        """Reads which AMIs the definitions of all images start from: their next build needs them."""
+        for name in self._homes:
+            image = self._resolver.image(name)
+            if image.enabled:
+                for ami in _source_ids(self._resolver, image):
+                    self._sources.setdefault(AmiKey(self._homes[name], ami), []).append(name)
+
     def _read_channels(self, names: Sequence[str]) -> None:
         rows = _tried(partial(list_channels, self._resolver, names))
         for name in names:
@@ -272,6 +279,31 @@ class PruneFacts:
             shown = now.get(each.ami.id, frozenset())
             found[each.ami.id] = shown if isinstance(shown, BakeryError) else (shown | noted) - {self._account}
         return found
+
+
+def _current_amis(planned: Planned) -> Iterator[Ami]:
+    """Yields the AMIs of the current definition.
+
+    If it is to be built again, for example because of `max_age`, the one that exists is still the latest.
+    """
+    if planned.plan.action is Action.BAKE:
+        revoked = revoked_amis(planned.found)
+        yield from (ami for ami in planned.found if ami.available and ami.id not in revoked)
+    else:
+        yield from planned.plan.amis.values()
+        if planned.plan.source is not None:
+            yield planned.plan.source
+
+
+def _source_ids(resolver: Resolver, image: ImageConfig) -> tuple[str, ...]:
+    """Returns the source AMIs of an image that is built from no other image; none if they cannot be found."""
+    if isinstance(image.base, BaseId):
+        return (image.base.ami,)
+    if isinstance(image.base, BaseImage):
+        return ()
+    settings = resolver.settings(image)
+    base = _tried(lambda: resolve_base(settings, resolver.facts(image), {}, resolver.bases))
+    return () if isinstance(base, BakeryError) else tuple(dict.fromkeys(ami for _, ami in base.ids))
 
 
 def _facts(

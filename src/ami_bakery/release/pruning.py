@@ -132,7 +132,7 @@ class _Execution:
         try:
             home = self._resolver.region_of(config)
             with lock_build(self._ports, config, home, amis[0].digest, doing) as held:
-                fenced = acting[0].action is PruneAction.DEREGISTER and all(each.ami.disabled for each in acting)
+                fenced = acting[0].action is PruneAction.DEREGISTER and any(each.ami.disabled for each in acting)
                 if fenced:
                     self._settle(held)
                 self._check_unchanged(build, amis)

@@ -208,27 +208,38 @@ class _Hashing:
         self._pending.release()
         if len(self._threads) < min(_cores(), _THREADS_AT_MOST):
             # Daemon threads: a read that hangs (network filesystem) must not keep the program from ending.
-            self._threads.append(threading.Thread(target=self._work, daemon=True))
-            self._threads[-1].start()
+            thread = threading.Thread(target=self._work, daemon=True)
+            try:
+                thread.start()
+                self._threads.append(thread)
+            except RuntimeError:
+                # The limit of processes, which counts threads, too.
+                if not self._threads:
+                    self._hash_next(bytearray(_BLOCK))
         return file
 
     def _work(self) -> None:
         buffer = bytearray(_BLOCK)
-        while True:
-            self._pending.acquire()
-            try:
-                file = self._large.popleft()
-            except IndexError:
-                return
-            try:
-                self._hash(file, buffer)
-            except SourceError as error:
-                file.failure = error
-            except OSError as error:
-                file.failure = read_error(file.path, error)
-            finally:
-                os.close(file.descriptor)
-                file.done.set()
+        while self._hash_next(buffer):
+            pass
+
+    def _hash_next(self, buffer: bytearray) -> bool:
+        """Hashes the next large file. Returns False if no more will come."""
+        self._pending.acquire()
+        try:
+            file = self._large.popleft()
+        except IndexError:
+            return False
+        try:
+            self._hash(file, buffer)
+        except SourceError as error:
+            file.failure = error
+        except OSError as error:
+            file.failure = read_error(file.path, error)
+        finally:
+            os.close(file.descriptor)
+            file.done.set()
+        return True
 
     def _hash(self, file: _LargeFile, buffer: bytearray) -> None:
         hasher = self._new_hash(usedforsecurity=False)

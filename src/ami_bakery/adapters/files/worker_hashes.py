@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import threading
@@ -33,7 +34,13 @@ class WorkerHashes:
         )
         request = b"".join([path + b"\0" for path in paths])
         self._thread = threading.Thread(target=self._exchange, args=(request,), daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            # The limit of processes, which counts threads, too.
+            self._process.kill()
+            self._process.communicate()
+            raise OSError(errno.EAGAIN, str(error)) from error
 
     def wait(self, seconds: float) -> bool:
         """Waits up to `seconds` for the results. Returns whether they are complete."""

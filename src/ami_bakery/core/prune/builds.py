@@ -49,7 +49,8 @@ def finished_amis(amis: Iterable[Ami], homes: Mapping[str, str], account: str) -
     homes  the build region of each image
     """
     own = [ami for ami in amis if ami.owner == account]
-    finished = {ami.id: ami for ami in own if _is_finished(ami) and ami.tags[IMAGE_TAG] in homes}
+    tagged = {ami.id: ami for ami in own if _is_finished(ami) and ami.tags[IMAGE_TAG] in homes}
+    finished = {ami.id: ami for ami in tagged.values() if not _is_copied_by_others(ami, tagged)}
     found = {
         ami.id: FinishedAmi(
             image=ami.tags[IMAGE_TAG],
@@ -80,6 +81,17 @@ def _is_finished(ami: Ami) -> bool:
     """Whether ami-bakery finished it. AMIs of the drop-in mode have no format tag, and SHA-1 digests."""
     tagged = bool(ami.tags.get(IMAGE_TAG)) and bool(_SHA256.fullmatch(ami.tags.get(DIGEST_TAG, "")))
     return tagged and ami.verified and ami.state in _STATES
+
+
+def _is_copied_by_others(ami: Ami, tagged: Mapping[str, Ami]) -> bool:
+    """Whether someone else copied the AMI of a build, with its tags. ami-bakery copies only to another region."""
+    source = tagged.get(ami.source or "")
+    return (
+        source is not None
+        and source.region == ami.region
+        and source.id != ami.id
+        and source.tags[DIGEST_TAG] == ami.tags[DIGEST_TAG]
+    )
 
 
 def _build(ami: Ami, finished: Mapping[str, Ami], home: str) -> AmiKey:

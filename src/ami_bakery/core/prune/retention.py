@@ -144,6 +144,7 @@ class _Verdict(Frozen):
     action: PruneAction
     reason: PruneReason
     detail: str = ""
+    ends_quarantine: bool = False
 
     @property
     def changes(self) -> bool:
@@ -311,7 +312,8 @@ def _retire(build: _Build, settings: PruneSettings, now: datetime) -> _Verdict:
         return _Verdict(action=PruneAction.DEREGISTER, reason=PruneReason.EXPIRED)
     if not complete:
         return _Verdict(action=PruneAction.DISABLE, reason=PruneReason.EXPIRED)
-    end = max(begun) + settings.quarantine
+    # Anyone can write tags: a date may be years ahead.
+    end = min(max(begun), now + settings.quarantine) + settings.quarantine
     if now < end:
         return _Verdict(action=PruneAction.WAIT, reason=PruneReason.QUARANTINE, detail=f"until {end:%Y-%m-%d %H:%M}Z")
     return _Verdict(action=PruneAction.DEREGISTER, reason=PruneReason.QUARANTINE, detail=f"ended {end:%Y-%m-%d %H:%M}Z")
@@ -332,7 +334,8 @@ def _users_elsewhere(build: _Build, since: datetime | None, now: datetime) -> _V
             return _kept(PruneReason.SHARED, f"{accounts}; its usage report is not finished")
         if report.used_by:
             action = PruneAction.REPORT if now - report.created >= _REPORT_AGE else PruneAction.KEEP
-            return _Verdict(action=action, reason=PruneReason.SHARED, detail=f"used by {_some(report.used_by)}")
+            detail = f"used by {_some(report.used_by)}"
+            return _Verdict(action=action, reason=PruneReason.SHARED, detail=detail, ends_quarantine=True)
     return None
 
 
@@ -392,7 +395,8 @@ def _step(ami: PrunableAmi, verdict: _Verdict) -> PruneAction:
     if verdict.action is PruneAction.REPORT and not ami.shared_with:
         return PruneAction.KEEP
     # Disabled by someone else: leave it. Not disabled, but with the tags of a quarantine: a run was interrupted.
-    ends_quarantine = ami.quarantined is not None and not ami.revoked and verdict.reason in _ENDS_QUARANTINE
+    wanted = verdict.ends_quarantine or verdict.reason in _ENDS_QUARANTINE
+    ends_quarantine = wanted and ami.quarantined is not None and not ami.revoked
     return PruneAction.ENABLE if verdict.action is PruneAction.KEEP and ends_quarantine else verdict.action
 
 

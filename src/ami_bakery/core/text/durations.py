@@ -14,8 +14,10 @@ def parse_duration(text: str, *, examples: str, units: str = "smhdw", zero: bool
 
     examples  for the message: ``90s, 10m or 2h``
     units     those that make sense for this value
-    zero      whether the duration may be zero
+    zero      whether the duration may be zero, which needs no unit
     """
+    if zero and text == "0":
+        return timedelta()
     match = _DURATION.fullmatch(text)
     if match is None or (int(match[1]) == 0 and not zero):
         raise ValueError(f"expected a duration such as {examples}, got {text!r}")
