@@ -235,6 +235,8 @@ class _Execution:
                 self._facts.forget(key)
         except Stopped:
             raise
+        except BusyError as busy:
+            return _skipped(decision, busy.wrong)
         except BakeryError as error:
             if decision.action is PruneAction.DEREGISTER and getattr(error, "code", "") == _PROTECTED:
                 # Its protection, or the cool-down period after it, which EC2 does not show.
