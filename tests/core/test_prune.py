@@ -192,6 +192,7 @@ def test_shared_ami_is_kept_until_a_report_says_that_nobody_uses_it() -> None:
     assert with_report(20, (), **over) == ["ami-0009 report shared"], "as old as the quarantine"
     assert with_report(1, (), **over) == ["ami-0009 deregister quarantine"]
     assert with_report(0, ("111111111111",), **over) == ["ami-0009 enable shared"], "another account needs it"
+    assert with_report(7, ("111111111111",), **over) == ["ami-0009 enable shared"], "prune runs once a week"
 
 
 def test_quarantine_that_began_in_the_future_has_not_ended() -> None:
@@ -213,6 +214,12 @@ def test_limits_leave_the_rest_for_a_later_run() -> None:
     assert steps(ami(9), how=replace(UNLIMITED, percent=1)) == ["ami-0009 disable expired"], "one build at least"
     assert steps(ami(9), how=replace(UNLIMITED, percent=0)) == ["ami-0009 keep limit"]
     assert steps(ami(9), how=replace(UNLIMITED, limit=0)) == ["ami-0009 keep limit"]
+
+
+def test_limit_that_no_run_can_keep_is_named() -> None:
+    original = ami(9)
+    found = decisions(original, copy_of(original), ami(8), how=replace(UNLIMITED, limit=1))
+    assert {one.detail for one in found} == {"--limit is too low for 2 AMIs of one build"}
 
 
 def test_limit_never_separates_a_parent_from_its_children() -> None:

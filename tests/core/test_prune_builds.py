@@ -71,6 +71,15 @@ def test_copies_with_tags_of_another_build_are_a_problem() -> None:
     assert {each.problem for each in found(one, other).values()} == {"its copies have tags of another build"}
 
 
+def test_build_of_another_build_region_may_be_current_there() -> None:
+    """The region may come from the environment. Its copy in our region says nothing about that."""
+    original = ami(1, OTHER, tags={"ami-bakery:origin": "ami-0001"})
+    copy = ami(2, HOME, digest=1, tags={"ami-bakery:origin": "ami-0001"}, source="ami-0001", source_region=OTHER)
+    problem = f"it was built in {OTHER}, and the image is built in {HOME} now"
+    assert [each.problem for each in found(original, copy).values()] == [problem, problem]
+    assert found(copy)["ami-0002"].problem == ""
+
+
 def test_source_amis_are_those_of_the_tags_and_of_ec2() -> None:
     bases = [ami(1, image="base"), ami(2, image="base"), ami(3, image="base")]
     child = ami(4, tags={"ami-bakery:from": "ami-0001 ami-0002"}, source="ami-0003")

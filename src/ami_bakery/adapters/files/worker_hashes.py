@@ -27,7 +27,7 @@ class WorkerHashes:
         self._record_size = record_size(algorithm)
         self._output = b""
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", _PROGRAM, algorithm],
+            [sys.executable or "", "-I", "-S", _PROGRAM, algorithm],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -23,7 +23,7 @@ class FinishedAmi(Frozen):
     build     the AMI that Packer created; the AMI itself if it is no copy
     bases     finished AMIs that it was built from
     children  other AMIs of the account that were made from it, for users
-    problem   why its tags cannot be trusted; empty if they can
+    problem   why its tags cannot be trusted, or do not say whether it is current; empty if they do
     """
 
     image: str
@@ -71,7 +71,9 @@ def finished_amis(amis: Iterable[Ami], homes: Mapping[str, str], account: str) -
         replace(
             each,
             children=tuple(sorted(children.get(each.ami.id, ()))),
-            problem="its copies have tags of another build" if len(digests[each.build]) > 1 else "",
+            problem="its copies have tags of another build"
+            if len(digests[each.build]) > 1
+            else _elsewhere(each.build, homes[each.image], finished),
         )
         for each in sorted(found.values(), key=lambda each: each.key)
     )
@@ -106,6 +108,17 @@ def _build(ami: Ami, finished: Mapping[str, Ami], home: str) -> AmiKey:
             return above
         ami = finished[above.id]
         seen.add(ami.id)
+
+
+def _elsewhere(build: AmiKey, home: str, finished: Mapping[str, Ami]) -> str:
+    """Returns why it is unknown whether a build is current; empty if the image is still built in its region.
+
+    The build region may come from the environment, and each has another source AMI, and so another digest.
+    """
+    original = finished.get(build.id)
+    if original is None or original.region == home:
+        return ""
+    return f"it was built in {original.region}, and the image is built in {home} now"
 
 
 def _sources(ami: Ami) -> tuple[str, ...]:

@@ -333,7 +333,9 @@ def _users_elsewhere(build: _Build, since: datetime | None, now: datetime) -> _V
         if report.used_by is None:
             return _kept(PruneReason.SHARED, f"{accounts}; its usage report is not finished")
         if report.used_by:
-            action = PruneAction.REPORT if now - report.created >= _REPORT_AGE else PruneAction.KEEP
+            # A disabled one is enabled now: its users cannot launch it.
+            again = now - report.created >= _REPORT_AGE and not any(ami.disabled for ami in build.amis)
+            action = PruneAction.REPORT if again else PruneAction.KEEP
             detail = f"used by {_some(report.used_by)}"
             return _Verdict(action=action, reason=PruneReason.SHARED, detail=detail, ends_quarantine=True)
     return None
@@ -375,13 +377,19 @@ def _apply_limits(builds: Sequence[_Build], verdicts: dict[AmiKey, _Verdict], se
     if not wanted:
         return
     share = ceil(sum(len(build.amis) for build in builds) * settings.percent / _PERCENT)
-    allowed = min(settings.limit, max(share, len(wanted[0].amis)) if settings.percent else 0)
+    most = len(wanted[0].amis)
+    allowed = min(settings.limit, max(share, most) if settings.percent else 0)
     for build in wanted:
         allowed -= sum(_step(ami, verdicts[build.key]).changes for ami in build.amis)
         if allowed < 0:
             # Later builds are delayed, too: among them are the parents of this one.
             action = PruneAction.WAIT if build.disabled else PruneAction.KEEP
-            verdicts[build.key] = _Verdict(action=action, reason=PruneReason.LIMIT, detail="a later run continues")
+            detail = (
+                "a later run continues"
+                if settings.limit >= most
+                else f"--limit is too low for {most} AMIs of one build"
+            )
+            verdicts[build.key] = _Verdict(action=action, reason=PruneReason.LIMIT, detail=detail)
 
 
 def _copies_first(build: _Build) -> list[PrunableAmi]:
