@@ -24,7 +24,7 @@ from tests.faults.prune_steps import calls_of_prune, set_up_prune, strike_prune
 from tests.faults.recovery import Outcome
 from tests.harness import Harness
 
-_HEADING = "## Every call of prune"
+HEADING = "## Every call of prune"
 _TEXT = """\
 {heading}
 
@@ -69,7 +69,7 @@ def main() -> int:
         if outcome.problems:
             print(outcome)
     if arguments.write is not None:
-        page = arguments.write.read_text().partition(f"\n{_HEADING}")[0].rstrip()
+        page = arguments.write.read_text().partition(f"\n{HEADING}")[0].rstrip()
         arguments.write.write_text(f"{page}\n\n{section(found, _calls(results))}")
     return status or any(outcome.problems for outcome in found)
 
@@ -116,7 +116,7 @@ def section(outcomes: Sequence[Outcome], calls: Sequence[ChannelCall]) -> str:
     broken = sum(bool(outcome.problems) for outcome in outcomes)
     faults = FAULTS + KILLS
     text = _TEXT.format(
-        heading=_HEADING, count=len(outcomes), broken=f"{broken} of them failed" if broken else "all of them passed"
+        heading=HEADING, count=len(outcomes), broken=f"{broken} of them failed" if broken else "all of them passed"
     )
     rows = [f"| call | {' | '.join(faults)} |", "|---" * (len(faults) + 1) + "|"]
     for call in dict.fromkeys(map(str, calls)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tests.faults import channel_steps, kills, walk
+from tests.faults import channel_steps, kills, prune_walk, walk
 
 if TYPE_CHECKING:
     from tests.faults.recovery import Outcome
@@ -124,6 +124,8 @@ def document(outcomes: Sequence[Outcome], packer: str, before: str) -> str:
             parts += [*section[:1], _count(counted), *section[1:]] if section[0] != _MESSAGES else section
         elif previous := old.get(_heading(section[0].removeprefix("## "))):
             parts.append(f"## {previous.rstrip()}\n")
+    if of_prune := old.get(prune_walk.HEADING.removeprefix("## ")):
+        parts.append(f"## {of_prune}")
     return "\n".join(parts).rstrip() + "\n"
 
 
