@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.ports import Ports
 
-_CLOCK_SLACK = timedelta(seconds=5)
+_CLOCK_SLACK = timedelta(seconds=2)
 """Maximum difference between the clocks of EC2 and SSM."""
 
 

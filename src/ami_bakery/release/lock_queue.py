@@ -50,7 +50,6 @@ class LockQueue:
 
     check_takeover  called with an expired lock before it is taken over; raises `BakeryError` to leave it
     carried         the tags that were taken over
-    waited_since    since when another runner has had the lock that this one waited for; None if it did not wait
     """
 
     def __init__(
@@ -66,7 +65,15 @@ class LockQueue:
         self._reported = ""
         self._expires_at = 0.0
         self.carried: dict[str, str] = {}
-        self.waited_since: datetime | None = None
+        self._waited_for: dict[str, datetime] = {}
+
+    @property
+    def waited_since(self) -> datetime | None:
+        """Since when another runner had the lock that this one waited for; None if it did not wait.
+
+        A lock that was taken over does not count: its holder is dead.
+        """
+        return min(self._waited_for.values(), default=None)
 
     def acquire(self, wait_policy: WaitPolicy) -> HeldLock:
         """Returns the lock. Raises `BusyError` if another runner holds it and waiting is disabled or timed out."""
@@ -99,7 +106,7 @@ class LockQueue:
             seen = self._read()
             if seen is None and failure is None:
                 self._check_hidden()
-                self._wait_since(self._ports.locks.now(self._subject.region))
+                self._waited_for.setdefault("", self._ports.locks.now(self._subject.region))
                 return None
             if seen is not None and seen.run == self._run:
                 return seen.id
@@ -146,19 +153,17 @@ class LockQueue:
         self._check_takeover(lock)
         self._ports.reporter.note(f"{self._subject.doing}: taking over the lock of {lock.describe()}: it has expired")
         self.carried |= {name: lock.tags[name] for name in self._subject.carried if lock.tags.get(name)}
+        self._waited_for.pop(lock.id, None)
         self._taken_over = True
         self._deleted.add(lock.id)
         self._ports.locks.delete(self._subject.region, lock.id)
 
     def _wait_for(self, lock: LockRecord) -> None:
-        self._wait_since(min(lock.acquired_at or lock.seen_at, lock.seen_at))
+        self._waited_for.setdefault(lock.id, min(lock.acquired_at or lock.seen_at, lock.seen_at))
         text = f"{self._subject.others}: {lock.describe()}"
         if text != self._reported:
             self._ports.reporter.step(self._subject.image.name, f"waiting: {text}")
         self._reported = text
-
-    def _wait_since(self, moment: datetime) -> None:
-        self.waited_since = min(moment, self.waited_since or moment)
 
     def _check_hidden(self) -> None:
         """Raises if a key pair with the lock's name is no lock."""
