@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.harness import Harness
 
 REGIONS = ("us-east-1", "eu-west-1")
-_LOCK_SECONDS = 4
+_LOCK_SECONDS = 8
 _CONFIG = f"""\
 version = 1
 
