@@ -180,4 +180,4 @@ def test_name_of_an_ami_in_quarantine_is_explained_before_a_build(app: Harness, 
     run = app.run("bake")
     assert (run.status, app.packer_runs) == (1, 0)
     assert f"the disabled AMI {other[HOME]}, which prune disabled, has the name app in us-east-1" in run.stderr
-    assert "ami-bakery prune app --apply --quarantine 0d" in run.stderr
+    assert "ami-bakery prune app --apply --quarantine 0" in run.stderr

@@ -116,7 +116,7 @@ def _name_taken(planned: Planned, ami: Ami) -> AwsError:
     todo = f"Deregister it if it is not needed: aws ec2 deregister-image --region {ami.region} --image-id {ami.id}"
     if in_quarantine(ami):
         state += ", which prune disabled,"
-        todo = f"Remove it from quarantine: ami-bakery prune {image} --apply --quarantine 0d. Or: {todo}"
+        todo = f"Remove it from quarantine: ami-bakery prune {image} --apply --quarantine 0. Or: {todo}"
     elif ami.state is AmiState.DISABLED and digest is not None and ami.carries(digest) and not ami.revoked:
         state += ", which was built from this definition"
         todo = f"Enable it: aws ec2 enable-image --region {ami.region} --image-id {ami.id}. Or: {todo}"
