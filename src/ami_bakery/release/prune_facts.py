@@ -192,6 +192,8 @@ class PruneFacts:
 
         An organization may deny a whole region. It has no AMIs then, unless an image or a template names it.
         """
+        if not self._listing_errors:
+            return  # this is called for each AMI, and what follows reads all AMIs
         of_templates = {region for ami in self._existing() for region in ami.tags.get(REGIONS_TAG, "").split()}
         planned = {region for each in self._planned.values() for region in each.plan.regions}
         for region, error in self._listing_errors.items():
