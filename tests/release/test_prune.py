@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ami_bakery.local import InjectedFault
+from ami_bakery.local import FaultKind, InjectedFault
 from tests.conftest import ec2_client
 from tests.harness import json_template
 from tests.release.channels import baked
@@ -173,6 +175,21 @@ def test_account_that_does_not_exist_any_more_costs_no_other_its_permission(harn
     assert run.status == 0, run.stderr
     assert "is enabled, but not shared with 111122223333 as before" in run.stderr
     assert stock.permissions(wanted[HOME]) == [FRIEND]
+
+
+def test_build_that_another_run_deregisters_meanwhile_is_skipped(harness: Harness, local: LocalAws) -> None:
+    stock = stocked(harness, local, keep="keep = { last = 0 }\n")
+    first, second = stock.build(50)[HOME], stock.build(40)[HOME]
+    harness.control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DELAY, seconds=600))
+    running = harness.start("prune", "--apply", "--quarantine", "0", "--json", *ALL)
+    while not harness.control.held():
+        time.sleep(0.05)
+    ec2_client(local).deregister_image(ImageId=second)
+    harness.control.release()
+    answer, notes = running.communicate(timeout=300)
+    assert running.returncode == 0, notes
+    outcomes = {each["ami"]: each["outcome"] for each in json.loads(answer)["amis"]}
+    assert outcomes == {first: "done", second: "skipped"}
 
 
 def test_selection_limits_what_is_changed_and_not_what_protects(harness: Harness, local: LocalAws) -> None:

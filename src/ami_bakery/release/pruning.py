@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _NO_LIMIT = 10**9
 _PROTECTED = "OperationNotPermitted"
 _MARK = "prune"
+_GONE = "it does not exist any more"
 
 
 class PrunedAmi(Frozen):
@@ -129,6 +130,9 @@ class _Execution:
         amis = self._members(acting[0].ami.build)
         doing = f"pruning {acting[0].ami.build.id} of image {image}"
         done: dict[AmiKey, PrunedAmi] = {}
+        if not amis:
+            # The AMIs were listed again for an earlier build.
+            return {each.ami.key: _skipped(each, _GONE) for each in acting}
         try:
             home = self._resolver.region_of(config)
             with lock_build(self._ports, config, home, amis[0].digest, doing) as held:
@@ -227,7 +231,7 @@ class _Execution:
                     f"pruning {key.id}", "its lock was lost: another runner took it over", "Run the command again."
                 )
             if ami is None and decision.action is not PruneAction.DEREGISTER:
-                return _skipped(decision, "it does not exist any more")
+                return _skipped(decision, _GONE)
             if ami is not None:
                 self._ports.reporter.step(decision.ami.image, f"{_DOING[decision.action]} {key.id} ({key.region})")
                 self._steps.carry_out(decision.action, ami, self._facts)
