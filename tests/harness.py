@@ -224,7 +224,7 @@ def unlock(ec2: EC2Client) -> None:
 
 
 def leftover_resources(ec2: EC2Client, *, locks: bool = True) -> list[str]:
-    """Returns leftover resources: instances that are not terminated, key pairs, and Packer's security groups.
+    """Returns orphaned resources: instances that are not terminated, key pairs, and Packer's security groups.
 
     Locks are key pairs too; the lock of a killed run expires.
     """

@@ -1,4 +1,4 @@
-"""Interrupted bakes: wait for Packer's cleanup, remove leftover resources, and name those that remain."""
+"""Interrupted bakes: wait for Packer's cleanup, remove orphaned resources, and name those that remain."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_pending_ami_of_an_interrupted_packer_is_removed(app: Harness, ec2: EC2C
     process.send_signal(signal.SIGTERM)
     _, rest = process.communicate(timeout=300)
     assert process.returncode == 130, rest
-    assert "app: removed leftover resources: AMI ami-" in rest
+    assert "app: removed orphaned resources: AMI ami-" in rest
     assert images_left(ec2) == []
     assert leftover_resources(ec2) == []
 
@@ -164,7 +164,7 @@ def test_resources_of_a_killed_packer_are_removed(app: Harness, ec2: EC2Client) 
     _, rest = process.communicate(timeout=300)
     assert process.returncode == 130, rest
     assert "killing it" in rest
-    removed = next(line for line in rest.splitlines() if "removed leftover resources" in line)
+    removed = next(line for line in rest.splitlines() if "removed orphaned resources" in line)
     assert "security group sg-" in removed
     assert "key pair " in removed
     assert leftover_resources(ec2) == []
@@ -180,7 +180,7 @@ def test_unremovable_resource_is_named_with_the_command_to_remove_it(app: Harnes
     assert (
         f"warning: app: key pair {pair} of us-east-1 could not be removed: EC2 answered UnauthorizedOperation" in rest
     )
-    assert "`ami-bakery images app --orphans --clean` removes leftover resources" in rest
+    assert "`ami-bakery images app --orphans --clean` removes orphaned resources" in rest
 
 
 def test_resources_kept_by_on_error_abort_are_named(app: Harness, ec2: EC2Client) -> None:
@@ -218,7 +218,7 @@ def test_started_copies_are_removed_with_the_ami(app: Harness, ec2: EC2Client, l
     _, rest = process.communicate(timeout=120)
     assert process.returncode == 130, rest
     assert images_left(ec2) == images_left(elsewhere) == [], rest
-    assert re.search(r"removed leftover resources: .*AMI ami-\w+ of us-west-2", rest)
+    assert re.search(r"removed orphaned resources: .*AMI ami-\w+ of us-west-2", rest)
 
 
 def test_killed_bakery_in_debug_mode_gets_packers_cleanup(app: Harness, ec2: EC2Client) -> None:

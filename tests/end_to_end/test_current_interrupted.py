@@ -80,7 +80,7 @@ def test_pending_ami_of_current_packer_is_removed(current: Harness, ec2: EC2Clie
     process.send_signal(signal.SIGTERM)
     _, rest = process.communicate(timeout=300)
     assert process.returncode == 130
-    assert "app: removed leftover resources: AMI ami-" in rest
+    assert "app: removed orphaned resources: AMI ami-" in rest
     assert ec2.describe_images(Owners=["self"])["Images"] == []
     assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
 

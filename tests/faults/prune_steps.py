@@ -171,9 +171,9 @@ def strike_prune(harness: Harness, local: LocalAws, call: ChannelCall, fault: st
 def _summary(status: int, stderr: str) -> str:
     if status != 0:
         return "failed"
-    if "could not be read" in stderr:
+    if "use of AMIs is unknown" in stderr:
         return "kept some"
-    if "were skipped" in stderr:
+    if " skipped; run" in stderr:
         return "skipped some"
     return "nothing to do" if "nothing to do" in stderr else "done"
 

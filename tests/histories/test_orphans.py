@@ -83,7 +83,7 @@ def test_resources_of_a_dead_run_are_listed_and_removed(dead: Harness, ec2: EC2C
     removed = [line.split()[1] for line in cleaned.stderr.splitlines() if line.startswith("removed: ")]
     assert removed == ["instance", "security", "key", "lock"], "in the order that EC2 allows"
     assert held in cleaned.stderr
-    assert "no leftover resources" in dead.run("images", "--orphans").stderr
+    assert "no orphaned resources" in dead.run("images", "--orphans").stderr
 
 
 def test_resources_of_a_live_lock_are_neither_listed_nor_removed(dead: Harness, ec2: EC2Client) -> None:
@@ -204,7 +204,7 @@ def test_resources_of_other_images_are_only_mentioned(dead: Harness, ec2: EC2Cli
     dead.write("bakery.toml", text.replace("[images.app]", "[images.other]"))
     run = dead.run("images", "--orphans")
     assert run.stdout == ""
-    assert "not shown: leftover resources of images that are not in bakery.toml: app" in run.stderr
+    assert "not shown: orphaned resources of images that are not in bakery.toml: app" in run.stderr
     dead.write("bakery.toml", text + text.partition("\n\n")[2].replace("[images.app]", "[images.other]"))
     assert kinds(dead, "other") == []
     assert len(kinds(dead, "app")) == 4

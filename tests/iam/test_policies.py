@@ -116,7 +116,7 @@ def a_bake_that_is_cancelled_while_its_ami_is_pending(harness: Harness, ec2: EC2
     process = bake_until(harness, "Waiting for AMI to become ready")
     process.send_signal(signal.SIGTERM)
     _, rest = process.communicate(timeout=300)
-    assert "removed leftover resources: AMI ami-" in rest
+    assert "removed orphaned resources: AMI ami-" in rest
 
 
 def a_bake_whose_packer_is_killed(harness: Harness, ec2: EC2Client) -> None:
@@ -125,7 +125,7 @@ def a_bake_whose_packer_is_killed(harness: Harness, ec2: EC2Client) -> None:
     process = bake_until(harness, "amazon-ebs: at work", "--kill-timeout", "1s")
     process.send_signal(signal.SIGTERM)
     _, rest = process.communicate(timeout=300)
-    assert "removed leftover resources" in rest
+    assert "removed orphaned resources" in rest
     harness.control.clear_faults()
     assert wait_until(lambda: "TerminateInstances" in harness.calls()), "the answer to Packer's own comes late"
 

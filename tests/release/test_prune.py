@@ -72,13 +72,13 @@ def test_reasons_are_shown_and_nothing_is_changed(harness: Harness, local: Local
     for text in (
         f"instance {instance}",
         "launch template lt-",
-        f"shared with {FRIEND}",
+        f"shared: with {FRIEND}; no usage report yet",
         "roll-back of stable",
         f"{child} (gone) was built from it",
         "8.0 GiB",
         "$0.40",
-        "13 AMIs, 104.0 GiB, at most $5.20 a month in sum.",
-        "upper bounds a month, at $0.05 for a GiB",
+        "13 AMIs: 104.0 GiB, at most $5.20 a month.",
+        "upper bounds at $0.05 per GiB and month",
     ):
         assert text in run.stdout, run.stdout
     assert "run `ami-bakery prune --apply`" in run.stderr
@@ -303,8 +303,8 @@ def test_each_return_code_of_a_snapshot_counts(harness: Harness, local: LocalAws
     harness.control.plan(InjectedFault(action="DeleteSnapshot", code="InternalError", times=0))
     run = harness.run("prune", "--apply", "--quarantine", "0", *ALL)
     assert run.status == 1
-    assert f"{ami} is deregistered, but 1 of its snapshots remain" in run.stderr
-    assert f"{snapshot}: EC2's return code was internal-error" in run.stderr
+    assert f"{ami} is deregistered, but 1 of its snapshots still exist" in run.stderr
+    assert f"{snapshot}: DeregisterImage returned internal-error" in run.stderr
     assert f"aws ec2 delete-snapshot --region us-east-1 --snapshot-id {snapshot}" in run.stderr
 
 
@@ -323,7 +323,7 @@ def test_lock_of_a_bake_is_respected(harness: Harness, local: LocalAws) -> None:
     expires["Value"] = days_ago(0.1).strftime("%Y-%m-%dT%H:%M:%SZ")
     ec2.create_tags(Resources=[pair], Tags=[expires])  # type: ignore[list-item]
     run = harness.run("prune", "--apply", *ALL)
-    assert "an interrupted bake of this definition left its lock" in run.stderr
+    assert "an interrupted bake of this definition still has the lock" in run.stderr
     assert stock.states() == {ami: "available"}
 
 

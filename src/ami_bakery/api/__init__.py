@@ -1,4 +1,4 @@
-"""The library: plan and bake from Python.
+"""The library: plan, bake, release and prune AMIs from Python.
 
 It prints nothing, handles no signals, and never exits the process.
 

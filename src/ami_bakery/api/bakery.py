@@ -336,7 +336,7 @@ class Bakery:
         Accepts globs; the default is all images. What protects an AMI does not depend on the selection.
 
         quarantine     how long an AMI is disabled before it is deregistered; zero deregisters at once
-        limit          how many AMIs are disabled or deregistered at most
+        limit          the maximum number of AMIs to disable or deregister
         limit_percent  the same, in percent of all finished AMIs
         init           as in `plan`
 

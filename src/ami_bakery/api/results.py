@@ -132,12 +132,12 @@ class Revocation(Frozen):
 
 
 class PrunedImageAmi(Frozen):
-    """What prune does with one finished AMI, and what came of it.
+    """What prune does with one finished AMI, why, and the result.
 
     name       its image
     build      the AMI that Packer created; the AMI itself if it is no copy
     detail     the channel, resource, account or date that decides; empty if there is nothing to add
-    outcome    `planned`: nothing was changed, since `apply` was not given
+    outcome    `planned` if `apply` was not given: nothing was changed
     gibibytes  the full size of its snapshots; None if unknown
     skipped    why it was skipped; empty if it was not
     error      the error if the outcome is `failed`

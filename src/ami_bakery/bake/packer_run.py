@@ -43,7 +43,7 @@ class PackerRun(Frozen):
             with ResourceTagger(ports, image, self.run, self.region_of, self.record) as tagger:
                 built = ports.packer.build(request, ports.reporter, tagger.created)
         except PackerError:
-            ports.reporter.step(image, "checking for leftover resources")
+            ports.reporter.step(image, "checking for orphaned resources")
             self._cleanup(image, tagger.resources).clean_up_failed()
             raise
         finally:

@@ -78,7 +78,7 @@ class PostBuildCleanup(Frozen):
         results = list(remove(self.ports, to_remove, self.ports.clock.sleep_uninterrupted))
         removed = [resource for resource, error in results if error is None]
         if removed:
-            self.ports.reporter.note(f"{self.image}: removed leftover resources: {_listed(removed)}")
+            self.ports.reporter.note(f"{self.image}: removed orphaned resources: {_listed(removed)}")
         for resource, error in results:
             if error is not None:
                 self._report(f"{resource} of {resource.region} could not be removed: {error.wrong}")
@@ -99,11 +99,11 @@ class PostBuildCleanup(Frozen):
 
     def _report_unchecked(self, refusal: AwsError) -> None:
         created = ", ".join(f"{created.kind.replace('-', ' ')} {created.value}" for created in self.created)
-        self._report(f"could not check for leftover resources: {refusal}. Packer had created {created}")
+        self._report(f"could not check for orphaned resources: {refusal}. Packer had created {created}")
 
     def _report(self, text: str) -> None:
         command = f"ami-bakery images {self.image} --orphans --clean"
-        self.ports.reporter.warn(f"{self.image}: {text}. `{command}` removes leftover resources")
+        self.ports.reporter.warn(f"{self.image}: {text}. `{command}` removes orphaned resources")
 
     def _remaining(self) -> Iterator[Resource]:
         yield from self._temporary_resources()

@@ -21,7 +21,7 @@ _VISIBLE_SECONDS, _POLL_SECONDS = 60.0, 1.0
 
 
 def begin_quarantine(ports: Ports, ami: Ami, permissions: frozenset[str]) -> None:
-    """Notes the permissions and the time in tags, disables the AMI, and waits until EC2 shows both.
+    """Writes permissions and time to tags, disables the AMI, and waits.
 
     Raises `AwsError`; running again continues.
 
@@ -35,7 +35,7 @@ def begin_quarantine(ports: Ports, ami: Ami, permissions: frozenset[str]) -> Non
             ports.locks.now(ami.region), permissions | (noted.permissions if noted is not None else frozenset())
         )
     except ValueError as error:
-        todo = "EC2 removes them from a disabled AMI. Remove some of them, or deregister the AMI yourself."
+        todo = "EC2 removes them when an AMI is disabled. Remove some of them, or deregister the AMI yourself."
         raise AwsError(doing, str(error), todo) from error
     ports.ec2.tag(ami.region, [ami.id], tags)
     stale = [name for name in quarantine_tag_names(ami.tags) if name not in tags]
@@ -46,8 +46,9 @@ def begin_quarantine(ports: Ports, ami: Ami, permissions: frozenset[str]) -> Non
 
 
 def end_quarantine(ports: Ports, ami: Ami) -> None:
-    """Enables an AMI, shares it as before, removes the tags of its quarantine, and waits until EC2 shows that.
+    """Enables an AMI, shares it as before, and removes the tags of its quarantine.
 
+    Waits until EC2 shows that.
     Raises `AwsError`; running again continues. The AMI may be enabled already: an earlier run was interrupted.
     """
     noted = read_quarantine(ami.tags)
@@ -88,7 +89,9 @@ def _wait(ports: Ports, ami: Ami, doing: str, is_done: Callable[[Ami], bool]) ->
         if seen is not None and is_done(seen):
             return
         if ports.clock.monotonic() >= deadline:
-            state = f"shows the state {seen.state} and the tags of before" if seen is not None else "does not show it"
+            state = (
+                f"it shows the state {seen.state} or the old tags" if seen is not None else "it does not show the AMI"
+            )
             wrong = f"EC2 accepted all calls, but after {_VISIBLE_SECONDS:.0f} s {state}"
-            raise AwsError(doing, wrong, "Run the same command again.")
+            raise AwsError(doing, wrong, "Run the command again.")
         ports.clock.sleep(_POLL_SECONDS)

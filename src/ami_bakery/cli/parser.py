@@ -30,7 +30,7 @@ COMMANDS = {
     "channels": "list the AMIs in channels",
     "revoke": "mark AMIs as unusable, with a reason",
     "unrevoke": "undo the revocation of AMIs",
-    "prune": "show, or with --apply remove, AMIs that nothing needs",
+    "prune": "show AMIs that nothing needs; with --apply, disable and later deregister them",
     "init": "propose a bakery.toml for the Packer templates of a folder",
     "schema": "print the JSON Schema of bakery.toml",
     "terraform-external": "serve as a Terraform `external` data source (JSON on stdin and stdout)",

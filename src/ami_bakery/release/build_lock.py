@@ -1,4 +1,4 @@
-"""Locks one build for prune, with the lock that a bake of its digest takes."""
+"""Locks one build for prune, with the lock that a bake uses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ami_bakery.ports import Ports
 
 PRUNE_TAG = "ami-bakery:prune"
-"""On a lock of prune. It has no records of a build, so that an expired one can be taken over."""
+"""A tag on locks of prune. These have no records of a build, so another prune can take over an expired one."""
 _TODO = "Run `ami-bakery prune --apply` again later."
 _ORPHANS_TODO = "Bake the image, or remove the lock: ami-bakery images --orphans --clean"
 
@@ -27,7 +27,7 @@ _ORPHANS_TODO = "Bake the image, or remove the lock: ami-bakery images --orphans
 def lock_build(ports: Ports, image: ImageConfig, region: str, digest: str, doing: str) -> Iterator[HeldLock]:
     """Holds the lock of a digest in the image's build region.
 
-    Raises `BusyError` at once if another runner holds it, or if an interrupted bake left it.
+    Raises `BusyError` at once if another runner holds it, or if it is the lock of an interrupted bake.
     """
     subject = LockSubject(
         image=image,
@@ -40,9 +40,9 @@ def lock_build(ports: Ports, image: ImageConfig, region: str, digest: str, doing
     )
 
     def check_takeover(lock: LockRecord) -> None:
-        """Leaves the lock of a bake, which records resources and AMIs of that bake."""
+        """Refuses to take over the lock of a bake, which records its resources and AMIs."""
         if PRUNE_TAG not in lock.tags:
-            wrong = f"an interrupted bake of this definition left its lock: {lock.describe()}"
+            wrong = f"an interrupted bake of this definition still has the lock: {lock.describe()}"
             raise BusyError(doing, wrong, _ORPHANS_TODO)
 
     held = LockQueue(ports, subject, check_takeover).acquire(WaitPolicy(waits=False))

@@ -47,7 +47,7 @@ class PruneSteps:
         unsure = [snapshot for snapshot in ami.snapshots if codes.get(snapshot) not in ("success", _SKIPPED)]
         if not unsure:
             return
-        # Not deleted, or the response was lost. An AMI that does not exist cannot be deregistered once more.
+        # Not deleted, or the response was lost. The AMI cannot be deregistered again: delete the snapshots directly.
         remaining = self._ports.temporary_resources.snapshots(ami.region, unsure)
         errors = {each.id: error for each in remaining if (error := self._delete(each)) is not None}
         if errors:
@@ -59,7 +59,7 @@ class PruneSteps:
         except InUseError:
             return None
         except AwsError as error:
-            # Another AMI has the snapshot: it is not ours to delete.
+            # Another AMI has the snapshot, so it must not be deleted.
             return None if error.code == _IN_USE else error
         return None
 
@@ -67,10 +67,12 @@ class PruneSteps:
 def _snapshots_remain(ami: Ami, codes: Mapping[str, str], errors: Mapping[str, AwsError]) -> AwsError:
     first = next(iter(errors.values()))
     lines = [
-        f"{snapshot}: EC2's return code was {codes.get(snapshot, 'lost')}; then: {error.wrong}"
+        f"{snapshot}: DeregisterImage returned {codes.get(snapshot, 'no code')}; DeleteSnapshot: {error.wrong}"
         for snapshot, error in errors.items()
     ]
-    wrong = "\n".join([f"{ami.id} is deregistered, but {len(errors)} of its snapshots remain, and cost money", *lines])
+    wrong = "\n".join(
+        [f"{ami.id} is deregistered, but {len(errors)} of its snapshots still exist, and cost money", *lines]
+    )
     delete = "; ".join(f"aws ec2 delete-snapshot --region {ami.region} --snapshot-id {snapshot}" for snapshot in errors)
     return first.revised(
         doing=f"deleting the snapshots of {ami.id} in {ami.region}", wrong=wrong, todo=f"{first.todo} Then: {delete}"

@@ -1,9 +1,9 @@
-"""Decides about the finished AMIs of images; disables, enables and deregisters them.
+"""Decides what happens to finished AMIs; disables, enables and deregisters them.
 
 1. `PruneFacts` reads what uses AMIs. What cannot be read counts as in use.
 2. `core/prune/retention.py` decides, without I/O.
-3. Each build that is to be changed is locked with its digest's lock, so that no bake returns it at the same time. Then
-   its facts are read again. The build is changed only if the decision is still the same.
+3. Each build is changed under its digest's lock, so that no bake returns it at the same time. Under the lock, its facts
+   are read again. The build is changed only if the decision is still the same.
 4. AMIs in quarantine are tagged before they are deregistered, so that a bake that takes the lock over does not enable
    them (docs/concepts/locking.md).
 5. `prune_steps.py` changes one AMI: copies before the AMI that Packer created, children before parents.
@@ -46,7 +46,7 @@ _GONE = "it does not exist any more"
 
 
 class PrunedAmi(Frozen):
-    """The decision about one AMI, and what came of it.
+    """The decision about one AMI, and its result.
 
     name  EC2's name of the AMI
     why   why it was skipped; empty otherwise
@@ -100,7 +100,7 @@ def prune(resolver: Resolver, names: Sequence[str], settings: PruneSettings, *, 
 
 
 class _Changed(Exception):
-    """A build is not what it was when the run decided. The message says why, as a clause."""
+    """A build changed after the decision. The message says how, as a clause."""
 
 
 class _Execution:
@@ -108,7 +108,7 @@ class _Execution:
 
     def __init__(self, resolver: Resolver, facts: PruneFacts, settings: PruneSettings) -> None:
         self._resolver, self._ports, self._facts = resolver, resolver.ports, facts
-        # The limits were applied to the whole run. They must not apply again to what remains of it.
+        # The limits were applied to the whole run. They must not apply again to the rest of it.
         self._settings = replace(settings, limit=_NO_LIMIT, percent=100.0)
         self._steps = PruneSteps(resolver.ports)
 
@@ -123,7 +123,7 @@ class _Execution:
         """Carries out the decisions about one build. Returns the result of each AMI that is changed."""
         acting = [decision for decision in build if _acts(decision)]
         if all(decision.action is PruneAction.REPORT for decision in acting):
-            # A report changes nothing, so that it needs no lock.
+            # A report changes nothing, so it needs no lock.
             return {decision.ami.key: self._carried_out(decision, None) for decision in acting}
         image = acting[0].ami.image
         config = self._resolver.image(image)
@@ -170,7 +170,7 @@ class _Execution:
         existing = {each.key for each in self._facts.finished()}
         keys = [each.ami.key for each in acting if each.ami.key in existing]
         if not held.tag([key.id for key in keys if key.region == home], {ABANDONED_TAG: _MARK}):
-            wrong = "its lock was lost, or an AMI does not exist any more: another run changed it"
+            wrong = "its lock was lost, or another run has deregistered an AMI"
             raise BusyError(doing, wrong, "Run the command again.")
         for key in keys:
             if key.region != home:
@@ -202,7 +202,7 @@ class _Execution:
             self._check_no_children(before, found)
 
     def _check_no_children(self, build: Sequence[PruneDecision], found: Sequence[PrunableAmi]) -> None:
-        """Raises `_Changed` if a child still exists: it was to be deregistered before, and was not."""
+        """Raises `_Changed` if a child still exists, because its deregistration failed or was skipped."""
         own = {decision.ami.key for decision in build}
         for ami in found:
             if ami.key not in own and not own.isdisjoint(ami.bases):
@@ -243,7 +243,7 @@ class _Execution:
             return _skipped(decision, busy.wrong)
         except BakeryError as error:
             if decision.action is PruneAction.DEREGISTER and getattr(error, "code", "") == _PROTECTED:
-                # Its protection, or the cool-down period after it, which EC2 does not show.
+                # The AMI is protected, or in the cool-down period after that, which EC2 does not show.
                 self._ports.reporter.note(one_line(f"{what}: kept: {error.wrong}"))
                 return _skipped(decision, f"EC2 refuses to deregister it: {error.wrong}")
             return _failed(decision, error)

@@ -161,13 +161,17 @@ def prune_markdown(run: PruneRun) -> str:
             f"**{each.decision.action}**" if each.outcome.value == "planned" else f"**{each.outcome}**",
             _text(each.ami.image),
             f"{_code(each.ami.key.id)} {_text(each.ami.key.region)}",
-            _text(each.why or f"{each.decision.reason} {each.decision.detail}".strip()),
+            _text(each.why or each.decision.why),
         )
         for each in run.amis
         if each.outcome.value not in ("planned", "kept") or each.decision.action.value not in ("keep", "wait")
     ]
     counted = _counted((each.decision.action for each in run.amis), PruneAction)
-    table = _section(f"ami-bakery prune: {counted or 'no AMIs'}", ("what", "image", "AMI", "why"), rows)
+    table = _section(
+        f"ami-bakery prune: {counted or 'no AMIs'}",
+        ("result" if run.applied else "action", "image", "AMI", "why"),
+        rows,
+    )
     failures = (
         f"#### {_text(each.ami.key.id)}\n\n{_fenced(_shortened_error(each.error))}\n"
         for each in run.amis

@@ -23,6 +23,7 @@ _DONE = {
     PruneAction.DISABLE: "disabled",
     PruneAction.DEREGISTER: "deregistered",
 }
+_UNCHANGED = {PruneAction.KEEP: "kept", PruneAction.WAIT: "waiting"}
 _COLORS = {PruneAction.DISABLE: "yellow", PruneAction.DEREGISTER: "red", PruneAction.ENABLE: "green"}
 
 
@@ -68,7 +69,7 @@ def _ami_json(each: PrunedAmi, run: PruneRun) -> dict[str, Any]:
 
 def prune_table(run: PruneRun) -> Table:
     return Table(
-        columns=("IMAGE", "AMI", "REGION", "AGE", "SIZE", "COST", "DONE" if run.applied else "ACTION", "WHY"),
+        columns=("IMAGE", "AMI", "REGION", "AGE", "SIZE", "COST", "RESULT" if run.applied else "ACTION", "WHY"),
         rows=tuple(_cells(each, run) for each in run.amis),
         optional=("COST", "SIZE", "AGE", "REGION"),
     )
@@ -76,9 +77,7 @@ def prune_table(run: PruneRun) -> Table:
 
 def _cells(each: PrunedAmi, run: PruneRun) -> tuple[Cell, ...]:
     ami, decision = each.ami, each.decision
-    why = f"{decision.reason}{f': {decision.detail}' if decision.detail else ''}"
-    if each.why or each.error is not None:
-        why = each.why or str(each.error)
+    why = each.why or (decision.why if each.error is None else str(each.error))
     return (
         Cell(ami.image),
         Cell(ami.key.id, "bold"),
@@ -95,20 +94,22 @@ def _word(each: PrunedAmi) -> str:
     if each.outcome in (PruneOutcome.FAILED, PruneOutcome.SKIPPED):
         return each.outcome.value
     action = each.decision.action
-    return _DONE.get(action, action.value) if each.outcome is PruneOutcome.DONE else action.value
+    if each.outcome is PruneOutcome.PLANNED:
+        return action.value
+    return _DONE[action] if each.outcome is PruneOutcome.DONE else _UNCHANGED.get(action, action.value)
 
 
 def prune_totals(run: PruneRun) -> str:
-    """Renders the sums, and how the costs are computed."""
-    lines = ["", f"{_sum('AMI', run.amis)} in sum."]
+    """Renders the totals, and how the costs are computed."""
+    lines = ["", f"{_counted(run.amis)}: {_sum(run.amis)}."]
     for action in (PruneAction.DISABLE, PruneAction.DEREGISTER, PruneAction.ENABLE):
         some = _with(run, [action])
         if some:
-            verb = f"{'were' if run.applied else 'to be'} {_DONE[action]}"
-            lines.append(f"{_sum('AMI', some)}: {verb}.")
+            what = _DONE[action] if run.applied else f"to {action}"
+            lines.append(f"{_counted(some)} {what}: {_sum(some)}.")
     lines.append(
-        f"Costs are upper bounds a month, at ${PRICE:.2f} for a GiB of snapshots (us-east-1; other regions differ): "
-        "snapshots are incremental, so EC2 charges less."
+        f"Costs are upper bounds at ${PRICE:.2f} per GiB and month, the list price of snapshots in us-east-1. "
+        "Snapshots are incremental, so EC2 charges less."
     )
     return "\n".join(lines)
 
@@ -121,15 +122,15 @@ def prune_advice(run: PruneRun) -> str:
         failed = sum(each.outcome is PruneOutcome.FAILED for each in run.amis)
         skipped = sum(each.outcome is PruneOutcome.SKIPPED for each in run.amis)
         again = [f"{failed} failed"] if failed else []
-        again += [f"{skipped} were skipped"] if skipped else []
+        again += [f"{skipped} skipped"] if skipped else []
         if again:
-            return f"{' and '.join(again)}: run `ami-bakery prune --apply` again"
+            return f"{', '.join(again)}; run `ami-bakery prune --apply` again"
         return "done" if any(each.outcome is PruneOutcome.DONE for each in run.amis) else "nothing to do"
     acting = _with(run, _DONE)
     if acting:
-        return "nothing was changed: run `ami-bakery prune --apply` to carry this out"
+        return "nothing was changed; to carry this out, run `ami-bakery prune --apply`"
     if all(each.decision.reason.value == "no-policy" for each in run.amis):
-        return "nothing to do: no image has `keep`; add keep = { last = 5 } to bakery.toml to allow pruning"
+        return "nothing to do: none of these images has `keep`. To prune an image, add keep = { last = 5 } to it"
     return "nothing to do"
 
 
@@ -143,10 +144,14 @@ def _with(run: PruneRun, actions: Collection[PruneAction]) -> list[PrunedAmi]:
     ]
 
 
-def _sum(what: str, amis: Collection[PrunedAmi]) -> str:
+def _counted(amis: Collection[PrunedAmi]) -> str:
+    return f"{len(amis)} AMI{'' if len(amis) == 1 else 's'}"
+
+
+def _sum(amis: Collection[PrunedAmi]) -> str:
     size = _gibibytes(amis)
     unknown = sum(each.ami.gibibytes is None for each in amis)
-    text = f"{len(amis)} {what}{'' if len(amis) == 1 else 's'}, {size:.1f} GiB, at most ${_cost(size):.2f} a month"
+    text = f"{size:.1f} GiB, at most ${_cost(size):.2f} a month"
     return one_line(f"{text} ({unknown} of unknown size)" if unknown else text)
 
 

@@ -87,9 +87,9 @@ class EnableSteps:
         except NotFoundError:
             return None
         except DeniedError as error:
-            todo = f"{error.todo} {ami.id} is not built again, because it still exists and prune only disabled it."
+            todo = f"{error.todo} The image is not built again, because {ami.id} exists: prune only disabled it."
             raise error.revised(todo=todo) from error
-        seen = self._wait_until(ami, lambda seen: seen is not None and seen.available, "it is still disabled")
+        seen = self._wait_until(ami, lambda seen: seen is not None and seen.available, "EC2 still shows it as disabled")
         assert seen is not None
         return seen if read_quarantine(seen.tags) is not None else replace(seen, tags={**ami.tags, **seen.tags})
 
@@ -134,7 +134,7 @@ class EnableSteps:
                 raise AwsError(
                     f"sharing {ami.id} in {ami.region} as before its quarantine",
                     f"EC2 accepted it, but does not show the launch permission of {', '.join(sorted(lacking))}",
-                    "Run again.",
+                    "Run the command again.",
                 )
             self._ports.clock.sleep(self._state.timing.poll_seconds)
 
@@ -174,7 +174,9 @@ class EnableSteps:
 
     def _wait_gone(self, amis: Collection[Ami]) -> None:
         for ami in amis:
-            self._wait_until(ami, lambda seen: seen is None, "EC2 says that it does not exist, but shows it")
+            self._wait_until(
+                ami, lambda seen: seen is None, "EC2 still lists the AMI, but refuses calls because it does not exist"
+            )
 
     def _wait_until(self, ami: Ami, is_done: Callable[[Ami | None], bool], otherwise: str) -> Ami | None:
         """Returns the AMI as soon as a lookup by digest shows the change. Raises `AwsError` after a minute."""
@@ -190,7 +192,7 @@ class EnableSteps:
                 raise AwsError(
                     f"enabling {ami.id} of image {state.image} in {ami.region}",
                     f"after {_VISIBLE_SECONDS:.0f} s, {otherwise}",
-                    "Run again later.",
+                    "Run the command again later.",
                 )
             clock.sleep(state.timing.poll_seconds)
 

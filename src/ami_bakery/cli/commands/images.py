@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     view.add_argument(
         "--orphans",
         action="store_true",
-        help="show leftover resources from interrupted builds: instances, key pairs, security groups, unfinished "
+        help="show orphaned resources from interrupted builds: instances, key pairs, security groups, unfinished "
         "AMIs, locks",
     )
     parser.add_argument("--tree", action=RenamedOption, new="--lineage")

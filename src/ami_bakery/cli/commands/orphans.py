@@ -38,7 +38,7 @@ def show_orphans(context: CommandContext) -> int:
     if not arguments.json and orphans:
         context.answer(context.draw(orphans_table(orphans, now)))
     if not orphans:
-        resolver.ports.reporter.note("no leftover resources")
+        resolver.ports.reporter.note("no orphaned resources")
     elif arguments.clean:
         confirmed = _confirmed(orphans, resolver, asks=not arguments.yes)
         results = _remove(resolver, confirmed)
@@ -92,7 +92,7 @@ def _selected(context: CommandContext, resolver: Resolver) -> tuple[Orphan, ...]
     others = sorted({orphan.image for orphan in found if orphan.image and orphan.image not in known})
     if whole and others:
         resolver.ports.reporter.note(
-            f"not shown: leftover resources of images that are not in {resolver.config.file}: {', '.join(others)}"
+            f"not shown: orphaned resources of images that are not in {resolver.config.file}: {', '.join(others)}"
         )
     return tuple(orphan for orphan in found if orphan.image in names or (whole and not orphan.image))
 

@@ -13,7 +13,7 @@ _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _TAG_LENGTH = 256
 """EC2's maximum length of a tag's value."""
 _MOST_TAGS = 10
-"""The tags for permissions that prune adds to an AMI at most. EC2 allows 50 tags in sum."""
+"""The maximum number of tags for permissions. EC2 allows 50 tags on an AMI."""
 _PERMISSION = re.compile(r"\d{12}|all|arn:[a-z-]+:organizations::\d{12}:(organization|ou)/[\w/-]+", re.ASCII)
 _COUNT = re.compile(r"0|[1-9]\d{0,5}", re.ASCII)
 
@@ -50,8 +50,8 @@ def quarantine_tags(when: datetime, permissions: Iterable[str]) -> dict[str, str
 def read_quarantine(tags: Mapping[str, str]) -> Quarantine | None:
     """Returns the quarantine that the tags record.
 
-    None if there is none, or if a part is missing or malformed, because anyone can write tags. The AMI need not be
-    disabled: EC2 disables it after the tags are written.
+    None if there is none. Also None if a part is missing or malformed, because anyone can write tags. The AMI may be
+    available: prune writes the tags before it disables the AMI.
     """
     since = _moment(tags.get(QUARANTINED_TAG, ""))
     words: list[str] = []

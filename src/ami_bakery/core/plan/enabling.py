@@ -1,4 +1,4 @@
-"""Decides which AMIs are enabled, because prune disabled them, and are not built again."""
+"""Decides which AMIs that prune disabled are enabled instead of built."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def enabling_reason(ami: Ami, now: datetime) -> Reason:
     """Returns why an AMI is enabled."""
     named = f"{ami.id} ({ami.region}, built {describe_age(ami, now)})"
     if ami.available:
-        detail = f"{named} matches, but its launch permissions of before its quarantine may not be restored yet"
+        detail = f"{named} matches and is enabled again, but its launch permissions may not be restored yet"
         return Reason("quarantine-not-ended", ami.id, detail)
     quarantine = read_quarantine(ami.tags)
     since = describe_time(quarantine.since if quarantine is not None else None, now)

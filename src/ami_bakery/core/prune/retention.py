@@ -25,14 +25,15 @@ _YOUNG = timedelta(days=1)
 _REPORT_AGE = timedelta(days=1)
 _SHOWN = 3
 _PERCENT = 100
+_EXPIRED = "nothing needs it"
 
 
 class PruneAction(StrEnum):
     KEEP = "keep"
     ENABLE = "enable"
-    """Kept, but in quarantine: enable it again."""
+    """Keep it, and end its quarantine: enable it again."""
     REPORT = "report"
-    """Kept; request a usage report, which a later run reads."""
+    """Keep it, and request a usage report, which a later run reads."""
     DISABLE = "disable"
     WAIT = "wait"
     """Disabled; its quarantine has not ended."""
@@ -63,13 +64,13 @@ class PruneReason(StrEnum):
 
 
 class PruneOutcome(StrEnum):
-    """What happened to an AMI. `planned`: nothing yet, without --apply."""
+    """What happened to an AMI. `planned`: a run without --apply, which changes nothing."""
 
     PLANNED = "planned"
     KEPT = "kept"
     DONE = "done"
     SKIPPED = "skipped"
-    """It was to be changed, but not in this run: it changed meanwhile, or another run holds its lock."""
+    """Not changed in this run: it changed after the decision, or another runner holds its lock."""
     FAILED = "failed"
 
 
@@ -77,8 +78,8 @@ class PruneSettings(Frozen):
     """Settings of one run.
 
     quarantine  how long an AMI is disabled before it is deregistered; zero deregisters at once
-    limit       how many AMIs one run changes at most
-    percent     how many percent of all AMIs one run changes at most; rounded up
+    limit       the maximum number of AMIs that one run changes
+    percent     the same, in percent of all finished AMIs, rounded up
     """
 
     quarantine: timedelta
@@ -96,6 +97,11 @@ class PruneDecision(Frozen):
     action: PruneAction
     reason: PruneReason
     detail: str = ""
+
+    @property
+    def why(self) -> str:
+        """The reason and its detail, for users."""
+        return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)
 
 
 _ENDS_QUARANTINE = frozenset(
@@ -281,11 +287,13 @@ def _kept_by_policy(build: _Build, policy: RetentionPolicy | None, last: bool, n
     assert policy is not None and build.built_at is not None
     age = now - build.built_at
     if last:
-        return _kept(PruneReason.LAST, f"one of the newest {policy.last}")
+        return _kept(
+            PruneReason.LAST, "the newest build" if policy.last == 1 else f"one of the newest {policy.last} builds"
+        )
     if policy.within is not None and not build.revoked and age < policy.within:
         return _kept(PruneReason.WITHIN)
     if age < _YOUNG:
-        return _kept(PruneReason.YOUNG)
+        return _kept(PruneReason.YOUNG, "less than a day old")
     for ami in build.amis:
         if ami.enabled is not None and now - ami.enabled < _YOUNG:
             return _kept(PruneReason.YOUNG, f"enabled again at {ami.enabled:%Y-%m-%d %H:%M}Z")
@@ -309,9 +317,9 @@ def _retire(build: _Build, settings: PruneSettings, now: datetime) -> _Verdict:
     if users is not None:
         return users
     if not settings.quarantine:
-        return _Verdict(action=PruneAction.DEREGISTER, reason=PruneReason.EXPIRED)
+        return _Verdict(action=PruneAction.DEREGISTER, reason=PruneReason.EXPIRED, detail=_EXPIRED)
     if not complete:
-        return _Verdict(action=PruneAction.DISABLE, reason=PruneReason.EXPIRED)
+        return _Verdict(action=PruneAction.DISABLE, reason=PruneReason.EXPIRED, detail=_EXPIRED)
     # Anyone can write tags: a date may be years ahead.
     end = min(max(begun), now + settings.quarantine) + settings.quarantine
     if now < end:
@@ -327,9 +335,10 @@ def _users_elsewhere(build: _Build, since: datetime | None, now: datetime) -> _V
     for ami in build.amis:
         if not ami.shared_with:
             continue
-        report, accounts = ami.report, f"shared with {', '.join(ami.shared_with)}"
+        report, accounts = ami.report, f"with {', '.join(ami.shared_with)}"
         if report is None or (since is not None and report.created <= since):
-            return _Verdict(action=PruneAction.REPORT, reason=PruneReason.SHARED, detail=accounts)
+            missing = "no usage report yet" if since is None else "no usage report since it was disabled"
+            return _Verdict(action=PruneAction.REPORT, reason=PruneReason.SHARED, detail=f"{accounts}; {missing}")
         if report.used_by is None:
             return _kept(PruneReason.SHARED, f"{accounts}; its usage report is not finished")
         if report.used_by:
@@ -369,7 +378,7 @@ def _make_parents_wait(builds: Iterable[_Build], verdicts: dict[AmiKey, _Verdict
 
 
 def _apply_limits(builds: Sequence[_Build], verdicts: dict[AmiKey, _Verdict], settings: PruneSettings) -> None:
-    """Leaves for a later run what exceeds the limits. The oldest builds come first; `builds`: children first.
+    """Delays what exceeds the limits to a later run. The oldest builds come first; `builds`: children first.
 
     A percentage above zero always allows one build; otherwise a small account would never be pruned.
     """
@@ -402,7 +411,7 @@ def _step(ami: PrunableAmi, verdict: _Verdict) -> PruneAction:
         return PruneAction.WAIT
     if verdict.action is PruneAction.REPORT and not ami.shared_with:
         return PruneAction.KEEP
-    # Disabled by someone else: leave it. Not disabled, but with the tags of a quarantine: a run was interrupted.
+    # An AMI that prune did not disable is not enabled. An available AMI with these tags: a run was interrupted.
     wanted = verdict.ends_quarantine or verdict.reason in _ENDS_QUARANTINE
     ends_quarantine = wanted and ami.quarantined is not None and not ami.revoked
     return PruneAction.ENABLE if verdict.action is PruneAction.KEEP and ends_quarantine else verdict.action

@@ -24,7 +24,9 @@ _MOST = 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", nargs="*", metavar="IMAGE", help="names or globs of images (default: all)")
-    parser.add_argument("--apply", action="store_true", help="carry it out (default: only show what would be done)")
+    parser.add_argument(
+        "--apply", action="store_true", help="disable, enable and deregister AMIs (default: only show the plan)"
+    )
     parser.add_argument(
         "--quarantine",
         type=_quarantine,
@@ -44,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_percent,
         default=_DEFAULT_PERCENT,
         metavar="P",
-        help=f"the same, in percent of all finished AMIs (default: {_DEFAULT_PERCENT:.0f})",
+        help="max. percentage of all finished AMIs to disable or deregister in one run "
+        f"(default: {_DEFAULT_PERCENT:.0f})",
     )
     add_packer(parser)
     add_init(parser)
@@ -76,7 +79,10 @@ def _show(context: CommandContext, resolver: Resolver, done: PruneRun) -> None:
     unknown = [each for each in done.amis if each.decision.reason is PruneReason.UNKNOWN]
     if unknown:
         first = unknown[0].decision.detail
-        reporter.warn(f"{len(unknown)} AMIs are kept, because what uses them could not be read: {first}")
+        are = "1 AMI is" if len(unknown) == 1 else f"{len(unknown)} AMIs are"
+        reporter.warn(
+            f"{are} kept, because something about the use of AMIs is unknown: {first}. Fix it, and run the command again."
+        )
     reporter.note(prune_advice(done))
     if context.annotate is not None:
         from ami_bakery.core.ci.annotations import error_notes
