@@ -363,7 +363,7 @@ KEYS: tuple[Key, ...] = (
         field="keep",
         parse=_keep,
         type="table",
-        about='`{ last = 5, within = "90d" }`: `prune` keeps the 5 newest builds, and all that are younger than 90 days. '
+        about='`{ last = 5, within = "90d" }`: `prune` keeps the 5 newest builds, and all younger than 90 days. '
         "Default: `prune` keeps all AMIs. Units: m, h, d, w.",
     ),
     Key(

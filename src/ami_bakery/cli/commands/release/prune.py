@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_quarantine,
         default="14d",
         metavar="DURATION",
-        help="how long an AMI is disabled before it is deregistered; 0 deregisters at once (default: 14d)",
+        help="how long an AMI is disabled before it is deregistered, in s, m, h, d or w; "
+        "0 deregisters at once (default: 14d)",
     )
     parser.add_argument(
         "--limit",
@@ -80,9 +81,7 @@ def _show(context: CommandContext, resolver: Resolver, done: PruneRun) -> None:
     if unknown:
         first = unknown[0].decision.detail
         are = "1 AMI is" if len(unknown) == 1 else f"{len(unknown)} AMIs are"
-        reporter.warn(
-            f"{are} kept, because something about the use of AMIs is unknown: {first}. Fix it, and run the command again."
-        )
+        reporter.warn(f"{are} kept, because the use of AMIs is unknown: {first}. Fix this, and run the command again.")
     reporter.note(prune_advice(done))
     if context.annotate is not None:
         from ami_bakery.core.ci.annotations import error_notes
