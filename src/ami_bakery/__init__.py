@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from ami_bakery.core.plan.desired_state import Step, StepKind
     from ami_bakery.core.plan.outcome import Result
     from ami_bakery.core.plan.plan import Action, Reason
-    from ami_bakery.core.prune.retention import PruneAction, PruneOutcome, PruneReason
+    from ami_bakery.core.prune.prunable import PruneOutcome
+    from ami_bakery.core.prune.retention import PruneAction, PruneReason
     from ami_bakery.errors import (
         AwsError,
         BakeryError,
@@ -83,7 +84,7 @@ _ELSEWHERE = {
     "Action": "core.plan.plan",
     "ChannelResult": "core.channel.parameter",
     "PruneAction": "core.prune.retention",
-    "PruneOutcome": "core.prune.retention",
+    "PruneOutcome": "core.prune.prunable",
     "PruneReason": "core.prune.retention",
     "Reason": "core.plan.plan",
     "Result": "core.plan.outcome",

@@ -10,7 +10,8 @@ from ami_bakery.core.channel.parameter import ChannelResult, RevocationResult  #
 from ami_bakery.core.plan.desired_state import Step  # noqa: TC001
 from ami_bakery.core.plan.outcome import Result  # noqa: TC001
 from ami_bakery.core.plan.plan import Action, Reason  # noqa: TC001
-from ami_bakery.core.prune.retention import PruneAction, PruneOutcome, PruneReason  # noqa: TC001
+from ami_bakery.core.prune.prunable import PruneOutcome  # noqa: TC001
+from ami_bakery.core.prune.retention import PruneAction, PruneReason  # noqa: TC001
 from ami_bakery.errors import BakeryError
 from ami_bakery.values import Frozen
 

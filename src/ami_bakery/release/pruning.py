@@ -15,10 +15,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.lock.lock import ABANDONED_TAG, lock_timing
+from ami_bakery.core.prune.prunable import PruneOutcome
 from ami_bakery.core.prune.retention import (
     PruneAction,
     PruneDecision,
-    PruneOutcome,
     PruneSettings,
     decide_pruning,
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.core.plan.describe import describe_time
-from ami_bakery.core.prune.retention import PruneAction, PruneOutcome
+from ami_bakery.core.prune.prunable import PruneOutcome
+from ami_bakery.core.prune.retention import PruneAction
 from ami_bakery.core.text.sanitize import one_line, safe_json
 from ami_bakery.core.text.table import Cell, Table
 from ami_bakery.render.text import FORMAT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.values import Frozen, field
@@ -10,6 +11,17 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ami_bakery.core.ec2.lineage import AmiKey
+
+
+class PruneOutcome(StrEnum):
+    """What happened to an AMI. `planned`: a run without --apply, which changes nothing."""
+
+    PLANNED = "planned"
+    KEPT = "kept"
+    DONE = "done"
+    SKIPPED = "skipped"
+    """Not changed in this run: it changed after the decision, or another runner holds its lock."""
+    FAILED = "failed"
 
 
 class UsageReport(Frozen):

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from ami_bakery.core.ec2.lineage import AmiKey
     from ami_bakery.core.prune.prunable import PrunableAmi
 
-_YOUNG = timedelta(days=1)
-_REPORT_AGE = timedelta(days=1)
+_DAY = timedelta(days=1)
 _SHOWN = 3
-_PERCENT = 100
 _EXPIRED = "nothing needs it"
 
 
@@ -61,17 +59,6 @@ class PruneReason(StrEnum):
     QUARANTINE = "quarantine"
     EXPIRED = "expired"
     """Nothing keeps it."""
-
-
-class PruneOutcome(StrEnum):
-    """What happened to an AMI. `planned`: a run without --apply, which changes nothing."""
-
-    PLANNED = "planned"
-    KEPT = "kept"
-    DONE = "done"
-    SKIPPED = "skipped"
-    """Not changed in this run: it changed after the decision, or another runner holds its lock."""
-    FAILED = "failed"
 
 
 class PruneSettings(Frozen):
@@ -120,6 +107,10 @@ class _Build(Frozen):
     parents: tuple[AmiKey, ...]
 
     @property
+    def copies_first(self) -> list[PrunableAmi]:
+        return sorted(self.amis, key=lambda ami: (ami.key == self.key, ami.key))
+
+    @property
     def image(self) -> str:
         return self.amis[0].image
 
@@ -153,10 +144,6 @@ class _Verdict(Frozen):
     ends_quarantine: bool = False
 
     @property
-    def changes(self) -> bool:
-        return self.action.changes
-
-    @property
     def keeps(self) -> bool:
         return self.action in (PruneAction.KEEP, PruneAction.REPORT)
 
@@ -184,7 +171,11 @@ def decide_pruning(
     _keep_parents(builds, verdicts)
     _make_parents_wait(builds, verdicts)
     _apply_limits(builds, verdicts, settings)
-    return tuple(_decision(ami, verdicts[build.key]) for build in builds for ami in _copies_first(build))
+    return tuple(
+        PruneDecision(ami=ami, action=_step(ami, verdict), reason=verdict.reason, detail=verdict.detail)
+        for build, verdict in ((build, verdicts[build.key]) for build in builds)
+        for ami in build.copies_first
+    )
 
 
 def _group(amis: Iterable[PrunableAmi]) -> dict[AmiKey, _Build]:
@@ -249,19 +240,15 @@ def _keep(build: _Build, policy: RetentionPolicy | None, last: bool, now: dateti
 
 
 def _wanted(build: _Build) -> _Verdict | None:
-    for ami in build.amis:
-        if ami.current and not ami.revoked:
-            return _kept(PruneReason.CURRENT)
-    for ami in build.amis:
-        if ami.channels:
-            return _kept(PruneReason.CHANNEL, ", ".join(ami.channels))
+    if any(ami.current and not ami.revoked for ami in build.amis):
+        return _kept(PruneReason.CURRENT)
+    if held := [channel for ami in build.amis for channel in ami.channels]:
+        return _kept(PruneReason.CHANNEL, ", ".join(dict.fromkeys(held)))
     for ami in build.amis:
         if ami.rollbacks and not build.revoked:
             return _kept(PruneReason.CHANNEL, f"roll-back of {', '.join(ami.rollbacks)}")
-    for ami in build.amis:
-        if ami.uses:
-            return _kept(PruneReason.IN_USE, _some(ami.uses))
-    return None
+    uses = [use for ami in build.amis for use in ami.uses]
+    return _kept(PruneReason.IN_USE, _some(uses)) if uses else None
 
 
 def _some(names: Sequence[str]) -> str:
@@ -292,12 +279,11 @@ def _kept_by_policy(build: _Build, policy: RetentionPolicy | None, last: bool, n
         )
     if policy.within is not None and not build.revoked and age < policy.within:
         return _kept(PruneReason.WITHIN)
-    if age < _YOUNG:
+    if age < _DAY:
         return _kept(PruneReason.YOUNG, "less than a day old")
     for ami in build.amis:
-        if ami.enabled is not None and now - ami.enabled < _YOUNG:
+        if ami.enabled is not None and now - ami.enabled < _DAY:
             return _kept(PruneReason.YOUNG, f"enabled again at {ami.enabled:%Y-%m-%d %H:%M}Z")
-    for ami in build.amis:
         if ami.protected:
             return _kept(PruneReason.PROTECTED, ami.protected)
         if ami.children:
@@ -343,10 +329,9 @@ def _users_elsewhere(build: _Build, since: datetime | None, now: datetime) -> _V
             return _kept(PruneReason.SHARED, f"{accounts}; its usage report is not finished")
         if report.used_by:
             # A disabled one is enabled now: its users cannot launch it.
-            again = now - report.created >= _REPORT_AGE and not any(ami.disabled for ami in build.amis)
-            action = PruneAction.REPORT if again else PruneAction.KEEP
-            detail = f"used by {_some(report.used_by)}"
-            return _Verdict(action=action, reason=PruneReason.SHARED, detail=detail, ends_quarantine=True)
+            again = now - report.created >= _DAY and not any(one.disabled for one in build.amis)
+            action, used = PruneAction.REPORT if again else PruneAction.KEEP, f"used by {_some(report.used_by)}"
+            return _Verdict(action=action, reason=PruneReason.SHARED, detail=used, ends_quarantine=True)
     return None
 
 
@@ -382,10 +367,10 @@ def _apply_limits(builds: Sequence[_Build], verdicts: dict[AmiKey, _Verdict], se
 
     A percentage above zero always allows one build; otherwise a small account would never be pruned.
     """
-    wanted = [build for build in builds if verdicts[build.key].changes]
+    wanted = [build for build in builds if verdicts[build.key].action.changes]
     if not wanted:
         return
-    share = ceil(sum(len(build.amis) for build in builds) * settings.percent / _PERCENT)
+    share = ceil(sum(len(build.amis) for build in builds) * settings.percent / 100)
     most = len(wanted[0].amis)
     allowed = min(settings.limit, max(share, most) if settings.percent else 0)
     for build in wanted:
@@ -401,10 +386,6 @@ def _apply_limits(builds: Sequence[_Build], verdicts: dict[AmiKey, _Verdict], se
             verdicts[build.key] = _Verdict(action=action, reason=PruneReason.LIMIT, detail=detail)
 
 
-def _copies_first(build: _Build) -> list[PrunableAmi]:
-    return sorted(build.amis, key=lambda ami: (ami.key == build.key, ami.key))
-
-
 def _step(ami: PrunableAmi, verdict: _Verdict) -> PruneAction:
     """Returns what happens to one AMI of a build."""
     if verdict.action is PruneAction.DISABLE and ami.disabled:
@@ -412,10 +393,5 @@ def _step(ami: PrunableAmi, verdict: _Verdict) -> PruneAction:
     if verdict.action is PruneAction.REPORT and not ami.shared_with:
         return PruneAction.KEEP
     # An AMI that prune did not disable is not enabled. An available AMI with these tags: a run was interrupted.
-    wanted = verdict.ends_quarantine or verdict.reason in _ENDS_QUARANTINE
-    ends_quarantine = wanted and ami.quarantined is not None and not ami.revoked
-    return PruneAction.ENABLE if verdict.action is PruneAction.KEEP and ends_quarantine else verdict.action
-
-
-def _decision(ami: PrunableAmi, verdict: _Verdict) -> PruneDecision:
-    return PruneDecision(ami=ami, action=_step(ami, verdict), reason=verdict.reason, detail=verdict.detail)
+    wanted = verdict.action is PruneAction.KEEP and (verdict.ends_quarantine or verdict.reason in _ENDS_QUARANTINE)
+    return PruneAction.ENABLE if wanted and ami.quarantined is not None and not ami.revoked else verdict.action

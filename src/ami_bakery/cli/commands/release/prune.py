@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer, exit_status
 from ami_bakery.core.config.selection import named
-from ami_bakery.core.prune.retention import PruneOutcome, PruneReason, PruneSettings
+from ami_bakery.core.prune.prunable import PruneOutcome
+from ami_bakery.core.prune.retention import PruneReason, PruneSettings
 from ami_bakery.core.text.durations import parse_duration
 from ami_bakery.release.promoted_amis import refuse_drop_in
 from ami_bakery.release.pruning import PruneRun, prune
