@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from hypothesis import settings
 from mypy_boto3_ec2 import EC2Client
 from xdist.scheduler import LoadScopeScheduling
 
@@ -21,6 +22,9 @@ from tests.signals import use_default_signals
 
 # Here, not in a hook, because each pytest-xdist worker imports this file.
 use_default_signals()
+# Tests must pass on a loaded machine.
+settings.register_profile("loaded", deadline=None)
+settings.load_profile("loaded")
 
 
 _SESSION = boto3.Session()
