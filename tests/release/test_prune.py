@@ -173,7 +173,7 @@ def test_account_that_does_not_exist_any_more_costs_no_other_its_permission(harn
     harness.control.plan(InjectedFault(action="ModifyImageAttribute", code="InvalidAMIAttributeItemValue", times=2))
     run = harness.run("prune", "--apply", *ALL)
     assert run.status == 0, run.stderr
-    assert "is enabled, but not shared with 111122223333 as before" in run.stderr
+    assert "is not shared with 111122223333 as before its quarantine" in run.stderr
     assert stock.permissions(wanted[HOME]) == [FRIEND]
 
 
@@ -203,6 +203,11 @@ def test_selection_limits_what_is_changed_and_not_what_protects(harness: Harness
     harness.write("bakery.toml", f"{config}\n[images.child]\n{child}")
     parent, other = stock.build(50)[HOME], stock.build(51)[HOME]
     built = stock.build(40, image="child", base=parent)[HOME]
+    pending = harness.run("prune", *ALL)
+    assert decided(harness, "child", *ALL) == {built: "keep unknown planned"}, "app is to be built first"
+    assert "its current digest is unknown until image app is built" in pending.stdout
+    harness.write("child/child.json", json_template())
+    harness.write("bakery.toml", f"{config}\n[images.child]\n{child}".replace('from = "app"\n', ""))
     assert decided(harness, "app", "--quarantine", "0", *ALL) == {
         other: "deregister expired planned",
         parent: "keep parent planned",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ami_bakery.cleanup.restored_shares import restore_permissions
 from ami_bakery.core.ec2.ami import DIGEST_TAG, AmiState
 from ami_bakery.core.ec2.quarantine import enabled_tag, quarantine_tag_names, quarantine_tags, read_quarantine
 from ami_bakery.core.lock.lock import ABANDONED_TAG
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.ports import Ports
 
-_NOT_GRANTED = frozenset({"InvalidAMIAttributeItemValue", "OperationNotPermitted"})
-"""EC2's codes for a target that it does not accept any more: a closed account, or everyone if that is blocked."""
 _VISIBLE_SECONDS, _POLL_SECONDS = 60.0, 1.0
 
 
@@ -48,36 +47,18 @@ def begin_quarantine(ports: Ports, ami: Ami, permissions: frozenset[str]) -> Non
 def end_quarantine(ports: Ports, ami: Ami) -> None:
     """Enables an AMI, shares it as before, and removes the tags of its quarantine.
 
-    Waits until EC2 shows that.
-    Raises `AwsError`; running again continues. The AMI may be enabled already: an earlier run was interrupted.
+    Waits until EC2 shows that. Raises `AwsError`; running again continues. The AMI may be enabled already: an earlier
+    run was interrupted.
     """
     noted = read_quarantine(ami.tags)
     ports.ec2.tag(ami.region, [ami.id], enabled_tag(ports.locks.now(ami.region)))
     ports.usage.enable(ami.region, ami.id)
     if noted is not None:
-        missing = noted.permissions - ports.ec2.permissions(ami.region, ami.id)
-        if missing:
-            _grant(ports, ami, missing)
+        restore_permissions(ports, ami, noted.permissions)
     fences = [name for name in (ABANDONED_TAG,) if name in ami.tags]
     ports.ec2.untag(ami.region, [ami.id], [*quarantine_tag_names(ami.tags), *fences])
     doing = f"enabling {ami.id} in {ami.region}"
     _wait(ports, ami, doing, lambda seen: seen.available and read_quarantine(seen.tags) is None)
-
-
-def _grant(ports: Ports, ami: Ami, targets: frozenset[str]) -> None:
-    """Shares the AMI. Only reports what EC2 does not accept any more, which makes the whole call fail."""
-    try:
-        ports.ec2.grant(ami.region, ami.id, sorted(targets))
-    except AwsError as error:
-        if error.code not in _NOT_GRANTED:
-            raise
-        if len(targets) > 1:
-            for target in sorted(targets):
-                _grant(ports, ami, frozenset({target}))
-            return
-        ports.reporter.warn(
-            f"{ami.id} ({ami.region}) is enabled, but not shared with {', '.join(targets)} as before: {error}"
-        )
 
 
 def _wait(ports: Ports, ami: Ami, doing: str, is_done: Callable[[Ami], bool]) -> None:

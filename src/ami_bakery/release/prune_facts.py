@@ -162,6 +162,9 @@ class PruneFacts:
         failed = [name for name in with_parents(self._resolver.config, [each.image]) if name in self._plan_errors]
         if failed:
             return f"image {failed[0]} cannot be planned: {self._plan_errors[failed[0]]}"
+        planned = self._planned.get(each.image)
+        if planned is not None and planned.plan.action is Action.PENDING:
+            return f"its current digest is unknown until image {planned.definition.awaits} is built"
         errors = (*self._blocking_errors(), *filter(None, [self._channel_errors.get(each.image)]))
         return str(errors[0]) if errors else each.problem or facts.unknown
 

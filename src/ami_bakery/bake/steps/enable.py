@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
+from ami_bakery.cleanup.restored_shares import restore_permissions
 from ami_bakery.core.concurrency import run_all
 from ami_bakery.core.ec2.quarantine import enabled_tag, quarantine_tag_names, read_quarantine
 from ami_bakery.core.lock.protocol_steps import EnableAmi, EndQuarantine, ProtocolEvent
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 _VISIBLE_SECONDS = 60.0
 """How long EC2 may take to show a change."""
-_NOT_GRANTED = frozenset({"InvalidAMIAttributeItemValue", "OperationNotPermitted"})
-"""EC2's codes for a target that it does not accept any more: a closed account, or everyone if that is blocked."""
 
 
 class EnableSteps:
@@ -121,38 +120,10 @@ class EnableSteps:
             self._ports.ec2.drop_empty_tags(ami.region, [ami.id], tuple(_emptied(ami)))
 
     def _restore_permissions(self, ami: Ami) -> None:
-        """Shares an AMI as before its quarantine, and reads the permissions back."""
-        noted, permissions = noted_permissions(ami), partial(self._ports.ec2.permissions, ami.region, ami.id)
-        missing = noted - permissions() if noted else frozenset()
-        if not missing:
-            return
-        self._state.waiter.step(f"sharing {ami.id} ({ami.region}) as before its quarantine")
-        granted = missing - self._grant(ami, missing)
-        deadline = self._ports.clock.monotonic() + _VISIBLE_SECONDS
-        while lacking := granted - permissions():
-            if self._ports.clock.monotonic() > deadline:
-                raise AwsError(
-                    f"sharing {ami.id} in {ami.region} as before its quarantine",
-                    f"EC2 accepted it, but does not show the launch permission of {', '.join(sorted(lacking))}",
-                    "Run the command again.",
-                )
-            self._ports.clock.sleep(self._state.timing.poll_seconds)
-
-    def _grant(self, ami: Ami, targets: frozenset[str]) -> frozenset[str]:
-        """Grants launch permissions. Reports and returns those that EC2 does not accept any more."""
-        try:
-            self._ports.ec2.grant(ami.region, ami.id, sorted(targets))
-        except AwsError as error:
-            if error.code not in _NOT_GRANTED:
-                raise
-            if len(targets) > 1:
-                return frozenset().union(*(self._grant(ami, frozenset({target})) for target in sorted(targets)))
-            self._ports.reporter.warn(
-                f"{self._state.image}: {ami.id} ({ami.region}) is not shared with {', '.join(targets)} as before its "
-                f"quarantine: {error.wrong}"
-            )
-            return targets
-        return frozenset()
+        noted = noted_permissions(ami)
+        if noted:
+            self._state.waiter.step(f"sharing {ami.id} ({ami.region}) as before its quarantine")
+            restore_permissions(self._ports, ami, noted)
 
     def _use_enabled(self) -> None:
         """Changes the plan: the enabled AMIs exist. Copies that do not exist any more are made again."""
