@@ -8,6 +8,7 @@ import pytest
 
 from ami_bakery.core.definition.digest import Digest, Scheme
 from ami_bakery.core.ec2.ami import (
+    ABANDONED_TAG,
     DIGEST_TAG,
     FORMAT_TAG,
     FROM_TAG,
@@ -20,7 +21,6 @@ from ami_bakery.core.ec2.ami import (
     AmiState,
 )
 from ami_bakery.core.ec2.quarantine import quarantine_tags
-from ami_bakery.core.lock.lock import ABANDONED_TAG
 from ami_bakery.core.plan.decision import decide, verify_bases
 from ami_bakery.core.plan.describe import step_lines
 from ami_bakery.core.plan.desired_state import DesiredState, Permissions

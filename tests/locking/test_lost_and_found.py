@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ami_bakery.core.ec2.ami import DIGEST_TAG, FORMAT_TAG, REVOKED_TAG
+from ami_bakery.core.ec2.ami import ABANDONED_TAG, DIGEST_TAG, FORMAT_TAG, REVOKED_TAG
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG
-from ami_bakery.core.lock.lock import ABANDONED_TAG, CREATED_AMI_TAG, EXPIRES_TAG, VERIFIED_TAG
+from ami_bakery.core.lock.lock import CREATED_AMI_TAG, EXPIRES_TAG, VERIFIED_TAG
 from ami_bakery.core.orphan.orphan import GROUP_TAG
 from ami_bakery.local.faults import FaultKind, InjectedFault
 from tests.harness import key_pairs

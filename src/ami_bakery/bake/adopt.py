@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.cleanup.deletion import remove
 from ami_bakery.core.check.finding import is_constant
-from ami_bakery.core.ec2.ami import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
+from ami_bakery.core.ec2.ami import ABANDONED_TAG, DIGEST_TAG, IMAGE_TAG, Ami, AmiState
 from ami_bakery.core.ec2.resource import Resource, ResourceKind
 from ami_bakery.core.ec2.run import RUN_TAG
-from ami_bakery.core.lock.lock import ABANDONED_TAG, parse_amis
+from ami_bakery.core.lock.lock import parse_amis
 from ami_bakery.core.plan.enabling import in_quarantine
 from ami_bakery.errors import AwsError
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.ami import (
+    ABANDONED_TAG,
     DIGEST_TAG,
     FORMAT_TAG,
     ORIGIN_TAG,
@@ -23,7 +24,6 @@ from ami_bakery.core.ec2.ami import (
     snapshot_tags,
 )
 from ami_bakery.core.ec2.run import RUN_TAG
-from ami_bakery.core.lock.lock import ABANDONED_TAG
 from ami_bakery.core.plan.desired_state import DesiredState
 from ami_bakery.errors import AwsError, NotFoundError
 from ami_bakery.plan.changes import commit_of

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ami_bakery.cleanup.restored_shares import restore_permissions
-from ami_bakery.core.ec2.ami import DIGEST_TAG, AmiState
+from ami_bakery.core.ec2.ami import ABANDONED_TAG, DIGEST_TAG, AmiState
 from ami_bakery.core.ec2.quarantine import enabled_tag, quarantine_tag_names, quarantine_tags, read_quarantine
-from ami_bakery.core.lock.lock import ABANDONED_TAG
 from ami_bakery.errors import AwsError
 
 if TYPE_CHECKING:

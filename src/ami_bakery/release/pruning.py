@@ -14,7 +14,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.lock.lock import ABANDONED_TAG, lock_timing
+from ami_bakery.core.ec2.ami import ABANDONED_TAG
+from ami_bakery.core.lock.lock import lock_timing
 from ami_bakery.core.prune.prunable import PruneOutcome
 from ami_bakery.core.prune.retention import (
     PruneAction,

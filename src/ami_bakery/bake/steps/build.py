@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, assert_never
 
 from ami_bakery.bake.adopt import adoptable, check_names, name_conflicts, remove_amis
 from ami_bakery.core.definition.digest import Scheme
-from ami_bakery.core.ec2.ami import DIGEST_TAG, AmiState
-from ami_bakery.core.lock.lock import ABANDONED_TAG, format_amis
+from ami_bakery.core.ec2.ami import ABANDONED_TAG, DIGEST_TAG, AmiState
+from ami_bakery.core.lock.lock import format_amis
 from ami_bakery.core.lock.protocol_steps import (
     AbandonInherited,
     AmisAbandoned,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
-from ami_bakery.core.ec2.ami import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG
+from ami_bakery.core.ec2.ami import ABANDONED_TAG, DIGEST_TAG, FORMAT_TAG, IMAGE_TAG
 from ami_bakery.core.ec2.resource import Resource, ResourceKind
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG, run_began
 from ami_bakery.core.lock.lock import (
-    ABANDONED_TAG,
     ACQUIRED_TAG,
     CREATED_AMI_TAG,
     EXPIRES_TAG,

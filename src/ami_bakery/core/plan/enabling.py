@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.ec2.ami import ORIGIN_TAG, AmiState
+from ami_bakery.core.ec2.ami import ABANDONED_TAG, ORIGIN_TAG, AmiState
 from ami_bakery.core.ec2.quarantine import read_quarantine
-from ami_bakery.core.lock.lock import ABANDONED_TAG
 from ami_bakery.core.plan.describe import describe_age, describe_time
 from ami_bakery.core.plan.plan import Reason
 
