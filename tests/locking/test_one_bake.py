@@ -188,7 +188,7 @@ def test_plan_shows_the_holder(app: Harness, ec2: EC2Client) -> None:
     assert app.calls()["DescribeTags"] == 2
     (forced,) = app.run("plan", "--json", "--force").images
     assert forced["action"] == "bake"
-    app.control.plan(InjectedFault(action="DescribeTags", code="UnauthorizedOperation"))
+    app.control.plan(InjectedFault(action="DescribeTags", code="UnauthorizedOperation", times=2))
     denied = app.run("plan")
     assert denied.status == 0
     assert denied.stdout.startswith("+ bake")
