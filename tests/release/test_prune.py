@@ -335,7 +335,7 @@ def test_lock_of_a_bake_is_respected(harness: Harness, local: LocalAws) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("--limit", "x"), "expected a whole number, got 'x'"),
+        (("--limit", "x"), "expected a whole number, 0 or more, got 'x'"),
         (("--limit-percent", "101"), "expected a number from 0 to 100, got '101'"),
         (("--quarantine", "14"), "expected a duration such as 0, 12h, 14d or 4w, got '14'"),
         (("nothing",), "has no image of this name"),

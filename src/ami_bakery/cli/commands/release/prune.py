@@ -104,7 +104,7 @@ def _quarantine(text: str) -> timedelta:
 def _count(text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) <= 9:
         return int(text)
-    raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
+    raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, got {text!r}")
 
 
 def _percent(text: str) -> float:
