@@ -81,9 +81,11 @@ class TestSteps:
             failed = self._run(test, home)
             if failed is None:
                 self._check_inputs(test, stamps)
-        except BakeryError:
+        except BakeryError as error:
             if state.held.lost:
                 return ProtocolEvent.LOST
+            if isinstance(error, AwsError):
+                raise self._not_tested(error, home) from error
             raise
         if state.held.lost:
             return ProtocolEvent.LOST
@@ -91,6 +93,12 @@ class TestSteps:
         if failed is None:
             state.tagger.tested = test.digest.hex
         return AmiTested(passed=failed is None)
+
+    def _not_tested(self, error: AwsError, ami: Ami) -> AwsError:
+        """Returns the error with the state of the AMI. The lock of a new AMI keeps the record that it is verified."""
+        found = self._state.planned.plan.action is Action.TEST
+        remains = "remains" if found else "and its expired lock remain"
+        return error.revised(todo=f"{error.todo} {ami.id} of {ami.region} {remains}; the next run tests the AMI.")
 
     def _define(self) -> tuple[TestDefinition, Stamps]:
         """Defines the test again. Reads the stamps first, so that no change is missed."""
