@@ -26,18 +26,6 @@ ABSENT = "ami-0123456789abcdef0"
 
 
 @pytest.fixture
-def session(local: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsSession]:
-    environment = local.environment({"HOME": "/nobody"})
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    session = AwsSession(environment)
-    yield session
-    for client in session._clients.values():
-        client.close()
-    session.close()
-
-
-@pytest.fixture
 def usage(session: AwsSession) -> BotoAmiUsage:
     return BotoAmiUsage(session)
 

@@ -18,25 +18,11 @@ from ami_bakery.local import Control
 from ami_bakery.local.faults import FaultKind, InjectedFault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mypy_boto3_ec2 import EC2Client
 
     from ami_bakery.local import LocalAws
 
 HOME = "us-east-1"
-
-
-@pytest.fixture
-def session(local: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsSession]:
-    environment = local.environment({"HOME": "/nobody"})
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    session = AwsSession(environment)
-    yield session
-    for client in session._clients.values():
-        client.close()
-    session.close()
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def building_in_quarantine(state: ProtocolState, result: StepResult) -> Protocol
 
 
 def without_permissions(state: ProtocolState, result: StepResult) -> ProtocolState:
-    """Returns an AMI as soon as it is enabled."""
+    """Returns an AMI after it is enabled, before its permissions are restored."""
     after = advance(state, result)
     return advance(after, ProtocolEvent.DONE) if isinstance(after.step, EndQuarantine) else after
 
