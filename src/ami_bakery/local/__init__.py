@@ -5,7 +5,7 @@ from ami_bakery.local.faults import FaultKind, InjectedFault
 from ami_bakery.local.iam_policy import read_policy
 from ami_bakery.local.local_session import LocalAws, run_local
 from ami_bakery.local.local_settings import Account, LocalSettings
-from ami_bakery.local.report import ApiCall, Report, SshCommand, Upload
+from ami_bakery.local.recorder import ApiCall, Report, SshCommand, Upload
 
 __all__ = [
     "Account",

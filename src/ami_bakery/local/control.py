@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ami_bakery.local.report import Report
+from ami_bakery.local.recorder import Report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

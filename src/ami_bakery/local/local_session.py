@@ -70,7 +70,7 @@ class LocalAws:
         from ami_bakery.local.http.control_handler import ControlHandler
         from ami_bakery.local.http.proxy import Proxy
         from ami_bakery.local.http.service import Service
-        from ami_bakery.local.report import Recorder
+        from ami_bakery.local.recorder import Recorder
         from ami_bakery.local.ssh.ssh_server import SshHost
 
         listen(self._settings.ssh_port).close()

@@ -12,7 +12,7 @@ from ami_bakery.local.faults import InjectedFault
 from ami_bakery.local.http.response import Response
 from ami_bakery.local.http.service import SeedImages
 from ami_bakery.local.iam_policy import Policy
-from ami_bakery.local.report import as_document
+from ami_bakery.local.recorder import as_document
 
 if TYPE_CHECKING:
     from ami_bakery.local.http.service import Service

@@ -31,7 +31,7 @@ from ami_bakery.local.http.response import Protocol, Response, error
 from ami_bakery.local.http.signature import is_signed_with
 from ami_bakery.local.iam_policy import PolicyRequest
 from ami_bakery.local.local_settings import Behaviour, LocalSettings
-from ami_bakery.local.report import ApiCall, Recorder
+from ami_bakery.local.recorder import ApiCall, Recorder
 from ami_bakery.local.ssm.parameter_actions import ParameterActions
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ami_bakery.local.report import Upload
+from ami_bakery.local.recorder import Upload
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncssh
 
-from ami_bakery.local.report import Recorder, SshCommand
+from ami_bakery.local.recorder import Recorder, SshCommand
 from ami_bakery.local.ssh import scp
 from ami_bakery.local.ssh.instance_files import InstanceFiles
 from ami_bakery.local.ssh.loopback import listen

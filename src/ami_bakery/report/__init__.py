@@ -1,0 +1,1 @@
+"""Gathers the facts of a report about all images: state, builds, uses, orphans and costs."""
