@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.definition.diff import Change, compare_components, compare_manifests, component_change
 from ami_bakery.core.definition.digest import SHORT_LENGTH, Scheme
-from ami_bakery.core.definition.manifest import EntryKind, Manifest, ManifestPart, parse_components
+from ami_bakery.core.definition.manifest import Manifest, ManifestPart, parse_components
 from ami_bakery.core.ec2.ami import COMMIT_TAG, COMPONENTS_TAG, FROM_TAG, Ami
 from ami_bakery.define.drop_in import drop_in_inputs
 from ami_bakery.define.test_definition import define_test
 from ami_bakery.errors import BakeryError
+from ami_bakery.plan.past_resolver import as_checked_out, differing_content, resolver_at, without_folders
 from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:
@@ -125,15 +126,15 @@ def _past_definition(resolver: Resolver, definition: ImageDefinition, revision: 
     now = definition.manifest
     try:
         with resolver.ports.git.tree(resolver.config.root, revision) as tree:
-            then = _resolver_at(resolver, tree) if tree is not None else None
+            then = resolver_at(resolver, tree) if tree is not None else None
             if then is None or tree is None or now is None or not then.config.has(definition.image.name):
                 return None
             image = then.image(definition.image.name)
             facts, inventory = then.inputs(image)
             manifest = then.manifest(image, facts, inventory, definition.base, now.tools)
             unheld = tuple(entry.path for entry in manifest.entries if not tree.holds(entry.path))
-            past = _as_checked_out(manifest, now, tree)
-            undecided = tree.undecided(_differing(past, now))
+            past = as_checked_out(manifest, now, tree)
+            undecided = tree.undecided(differing_content(past, now))
             return _Past(manifest=past, unheld=unheld, undecided=tuple(sorted(undecided)))
     except BakeryError:
         # The tags can still show which parts changed.
@@ -161,11 +162,11 @@ def _past_test(resolver: Resolver, definition: ImageDefinition, now: TestDefinit
     name = definition.image.name
     try:
         with resolver.ports.git.tree(resolver.config.root, revision) as tree:
-            then = _resolver_at(resolver, tree) if tree is not None else None
+            then = resolver_at(resolver, tree) if tree is not None else None
             if then is None or tree is None or not then.config.has(name):
                 return None
             past = define_test(then, then.image(name), now.manifest.tools)
-            return None if past is None else _as_checked_out(past.manifest, now.manifest, tree)
+            return None if past is None else as_checked_out(past.manifest, now.manifest, tree)
     except BakeryError:
         return None
 
@@ -191,7 +192,7 @@ def _is_committed(now: Resolver, definition: ImageDefinition, revision: str) -> 
     image = definition.image
     try:
         with now.ports.git.tree(now.config.root, revision) as tree:
-            then = _resolver_at(now, tree) if tree is not None else None
+            then = resolver_at(now, tree) if tree is not None else None
             if then is None or tree is None or not then.config.has(image.name):
                 return False
             before = then.image(image.name)
@@ -201,15 +202,10 @@ def _is_committed(now: Resolver, definition: ImageDefinition, revision: str) -> 
                 return False
             facts, inventory = then.inputs(before)
             manifest = then.manifest(before, facts, inventory, definition.base, definition.manifest.tools)
-            today = _without_folders(definition.manifest)
-            return _as_checked_out(_without_folders(manifest), today, tree) == today
+            today = without_folders(definition.manifest)
+            return as_checked_out(without_folders(manifest), today, tree) == today
     except BakeryError:
         return False
-
-
-def _without_folders(manifest: Manifest) -> Manifest:
-    """Removes empty folders, which git cannot store."""
-    return replace(manifest, entries=tuple(entry for entry in manifest.entries if entry.kind is not EntryKind.FOLDER))
 
 
 def changed_since(resolver: Resolver, names: Iterable[str], revision: str) -> tuple[str, ...]:
@@ -221,21 +217,10 @@ def changed_since(resolver: Resolver, names: Iterable[str], revision: str) -> tu
     """
     git, root = resolver.ports.git, resolver.config.root
     with git.tree(root, git.resolve_revision(root, revision)) as tree:
-        then = _resolver_at(resolver, tree) if tree is not None else None
+        then = resolver_at(resolver, tree) if tree is not None else None
         if then is None or tree is None:
             return tuple(names)
         return tuple(name for name in names if _differs(resolver, then, tree, name))
-
-
-def _resolver_at(resolver: Resolver, tree: RevisionTree) -> Resolver | None:
-    """Returns a resolver for the files of a revision; None if its configuration cannot be read."""
-    config = resolver.config
-    try:
-        if all(image.scheme is Scheme.SHA256 for image in config.images):
-            config = resolver.ports.parse_config(tree.read(config.file), config)
-    except BakeryError:
-        return None
-    return replace(resolver, ports=replace(resolver.ports, tree=tree), config=config, is_past=True)
 
 
 def _differs(now: Resolver, then: Resolver, tree: RevisionTree, name: str) -> bool:
@@ -249,13 +234,13 @@ def _differs(now: Resolver, then: Resolver, tree: RevisionTree, name: str) -> bo
         return True
     try:
         today = _as_written(now, image)
-        if _as_checked_out(_as_written(then, before), today, tree) != today:
+        if as_checked_out(_as_written(then, before), today, tree) != today:
             return True
         tests = [define_test(side, each, ()) for side, each in ((then, before), (now, image))]
-        past, current = (_without_folders(test.manifest) if test else None for test in tests)
+        past, current = (without_folders(test.manifest) if test else None for test in tests)
         if past is None or current is None:
             return past is not current
-        return _as_checked_out(past, current, tree) != current
+        return as_checked_out(past, current, tree) != current
     except BakeryError:
         return True
 
@@ -263,30 +248,7 @@ def _differs(now: Resolver, then: Resolver, tree: RevisionTree, name: str) -> bo
 def _as_written(resolver: Resolver, image: ImageConfig) -> Manifest:
     """Returns the manifest without parts that are not in files: the source AMI's id and the tools."""
     facts, inventory = resolver.inputs(image)
-    return _without_folders(resolver.manifest(image, facts, inventory, base=(), tools=()))
-
-
-def _as_checked_out(then: Manifest, now: Manifest, tree: RevisionTree) -> Manifest:
-    """Returns `then` with the content that a checkout would write. Git stores content before its filters."""
-    today = {entry.path: entry for entry in now.entries}
-    differing = _differing(then, now)
-    same = tree.same_content(differing) if differing else frozenset()
-    return replace(
-        then,
-        entries=tuple(
-            entry._replace(sha256=today[entry.path].sha256) if entry.path in same else entry for entry in then.entries
-        ),
-    )
-
-
-def _differing(then: Manifest, now: Manifest) -> list[str]:
-    """Returns the files that are in both manifests with different content."""
-    today = {entry.path: entry.sha256 for entry in now.entries}
-    return [
-        entry.path
-        for entry in then.entries
-        if entry.sha256 and (other := today.get(entry.path)) and other != entry.sha256
-    ]
+    return without_folders(resolver.manifest(image, facts, inventory, base=(), tools=()))
 
 
 def _checksum_differs(now: Resolver, image: ImageConfig, tree: RevisionTree) -> bool:
