@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from ami_bakery.template.source_tree import SourceTree
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ami_bakery.core.definition.stamp import Stamp
+    from ami_bakery.core.report.hosted_repository import CommitInfo
     from ami_bakery.template.facts import TemplateFacts, TemplateRequest
 
 
@@ -76,6 +77,12 @@ class Git(Protocol):
 
     def references(self, folder: str) -> tuple[str, ...]:
         """Returns the short names of branches and tags."""
+
+    def commits(self, folder: str, ids: Iterable[str]) -> Mapping[str, CommitInfo]:
+        """Returns the commits that this clone has, by id. Ignores what is no full id."""
+
+    def remote_url(self, folder: str) -> str:
+        """Returns the URL of the remote `origin`, which may have a password; empty if there is none."""
 
     def tree(self, folder: str, revision: str) -> AbstractContextManager[RevisionTree | None]:
         """Returns the files of a revision, with `folder` as the root; None if git does not know the revision."""

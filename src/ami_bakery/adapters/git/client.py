@@ -6,13 +6,17 @@ import contextlib
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.git.repository import Repository, load_revision
 from ami_bakery.adapters.git.revision_tree import GitTree
 from ami_bakery.adapters.git.status import is_clean
 from ami_bakery.core.definition.bake_outputs import ANSWER_FILE, PACKERS_OUTPUTS
 from ami_bakery.errors import UsageError
+
+if TYPE_CHECKING:
+    from ami_bakery.core.report.hosted_repository import CommitInfo
 
 _IGNORED = tuple(
     f":(top,exclude,glob)**/{name}{end}" for name in (ANSWER_FILE, *PACKERS_OUTPUTS) for end in ("", "/**")
@@ -77,6 +81,14 @@ class GitProgram:
             "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes", "refs/tags"
         )
         return tuple((listed or "").split())
+
+    def commits(self, folder: str, ids: Iterable[str]) -> Mapping[str, CommitInfo]:
+        from ami_bakery.adapters.git.commit_objects import read_commits
+
+        return read_commits(self._repository(folder), ids)
+
+    def remote_url(self, folder: str) -> str:
+        return self._repository(folder).text("config", "--get", "remote.origin.url") or ""
 
     @contextlib.contextmanager
     def tree(self, folder: str, revision: str) -> Iterator[GitTree | None]:
