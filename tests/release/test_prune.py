@@ -311,6 +311,13 @@ def test_each_return_code_of_a_snapshot_counts(harness: Harness, local: LocalAws
     assert f"{ami} is deregistered, but 1 of its snapshots still exist" in run.stderr
     assert f"{snapshot}: DeregisterImage returned internal-error" in run.stderr
     assert f"aws ec2 delete-snapshot --region us-east-1 --snapshot-id {snapshot}" in run.stderr
+    assert "run `ami-bakery images --orphans --clean`" in run.stderr
+    harness.control.clear_faults()
+    found = harness.run("images", "--orphans", "--clean", "--yes")
+    assert found.status == 0, found.stderr
+    assert f"snapshot {snapshot}" in " ".join(found.stdout.split())
+    assert "its AMI was deregistered" in found.stdout
+    assert stock.snapshots() == set()
 
 
 def test_lock_of_a_bake_is_respected(harness: Harness, local: LocalAws) -> None:

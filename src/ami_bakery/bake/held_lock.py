@@ -20,6 +20,7 @@ _STOP_AGAIN_SECONDS = 1.0
 _WATCH_SECONDS = 1.0
 _PAUSED_SECONDS = 5.0
 """A thread that wakes up this late was paused with its machine."""
+_GONE = "it does not exist any more: another runner has taken it over, or it was deleted"
 
 
 class HeldLock:
@@ -47,6 +48,7 @@ class HeldLock:
         self._on_loss = on_loss
         self._acquired_at = ports.clock.monotonic()
         self._expires_at = expires_at
+        self._loss = _GONE
         self._error: Exception | None = None
         """The error of the last renewal; None if it succeeded, or has not returned yet."""
         self._lost = threading.Event()
@@ -58,6 +60,11 @@ class HeldLock:
     @property
     def lost(self) -> bool:
         return self._lost.is_set()
+
+    @property
+    def loss(self) -> str:
+        """Why the lock is lost, as a clause."""
+        return self._loss
 
     @property
     def held_seconds(self) -> float:
@@ -135,7 +142,7 @@ class HeldLock:
             else:
                 pause = self._timing.renew_seconds
                 if not there:
-                    why = "it does not exist any more: another runner has taken it over, or it was deleted"
+                    why = _GONE
         if why:
             self._lose(why)
 
@@ -159,6 +166,7 @@ class HeldLock:
         with self._losing:
             if self._lost.is_set():
                 return
+            self._loss = why
             self._lost.set()
         while not self._released.is_set():
             # A failure to report the loss must not keep Packer running.

@@ -62,7 +62,7 @@ class HeldChannel:
         self._held.try_release(self._doing, keep=self._keeps and not self._held.lost)
 
     def _lost(self) -> BusyError:
-        return BusyError(self._doing, "the channel's lock was lost: another runner took it over", BUSY_TODO)
+        return BusyError(self._doing, f"the channel's lock was lost: {self._held.loss}", BUSY_TODO)
 
 
 @contextmanager

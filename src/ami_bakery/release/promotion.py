@@ -239,7 +239,8 @@ class ChannelChanger:
         if len(changes) == 1:
             return first
         done = [change.region for change in changes if change.error is None]
-        lines = [f"{error.doing}: {error.wrong}" for error in errors]
+        own = (error.wrong if error.doing == self.doing else f"{error.doing}: {error.wrong}" for error in errors)
+        lines = tuple(dict.fromkeys(own))
         differ = f"{', '.join(done)} {'has' if len(done) == 1 else 'have'} the AMI already. " if done else ""
         todo = f"{first.todo} {differ}Running the same command again completes the other regions."
         return first.revised(doing=self.doing, wrong="\n".join(lines), todo=todo)

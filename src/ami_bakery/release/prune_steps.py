@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ami_bakery.cleanup.quarantining import begin_quarantine, end_quarantine
+from ami_bakery.core.ec2.ami import ABANDONED_TAG, IMAGE_TAG
 from ami_bakery.core.ec2.lineage import key_of
+from ami_bakery.core.ec2.run import RUN_TAG
 from ami_bakery.core.prune.retention import PruneAction
 from ami_bakery.errors import AwsError, InUseError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.core.ec2.resource import Resource
@@ -51,7 +53,16 @@ class PruneSteps:
         remaining = self._ports.temporary_resources.snapshots(ami.region, unsure)
         errors = {each.id: error for each in remaining if (error := self._delete(each)) is not None}
         if errors:
-            raise _snapshots_remain(ami, codes, errors)
+            raise _snapshots_remain(ami, codes, errors, marked=self._mark(ami, list(errors)))
+
+    def _mark(self, ami: Ami, snapshots: Sequence[str]) -> bool:
+        """Tags snapshots so that cleanup finds them without their AMI. Returns whether that succeeded."""
+        tags = {name: ami.tags[name] for name in (RUN_TAG, IMAGE_TAG) if name in ami.tags}
+        try:
+            self._ports.ec2.tag(ami.region, snapshots, {**tags, ABANDONED_TAG: "prune"})
+        except AwsError:
+            return False
+        return True
 
     def _delete(self, snapshot: Resource) -> AwsError | None:
         try:
@@ -64,7 +75,9 @@ class PruneSteps:
         return None
 
 
-def _snapshots_remain(ami: Ami, codes: Mapping[str, str], errors: Mapping[str, AwsError]) -> AwsError:
+def _snapshots_remain(
+    ami: Ami, codes: Mapping[str, str], errors: Mapping[str, AwsError], *, marked: bool
+) -> AwsError:
     first = next(iter(errors.values()))
     lines = [
         f"{snapshot}: DeregisterImage returned {codes.get(snapshot, 'no code')}; DeleteSnapshot: {error.wrong}"
@@ -74,6 +87,6 @@ def _snapshots_remain(ami: Ami, codes: Mapping[str, str], errors: Mapping[str, A
         [f"{ami.id} is deregistered, but {len(errors)} of its snapshots still exist, and cost money", *lines]
     )
     delete = "; ".join(f"aws ec2 delete-snapshot --region {ami.region} --snapshot-id {snapshot}" for snapshot in errors)
-    return first.revised(
-        doing=f"deleting the snapshots of {ami.id} in {ami.region}", wrong=wrong, todo=f"{first.todo} Then: {delete}"
-    )
+    todo = f"Then run `ami-bakery images --orphans --clean`, or: {delete}" if marked else f"Then: {delete}"
+    doing = f"deleting the snapshots of {ami.id} in {ami.region}"
+    return first.revised(doing=doing, wrong=wrong, todo=f"{first.todo} {todo}")

@@ -228,9 +228,7 @@ class _Execution:
         what = f"{decision.ami.image}: {key.id} ({key.region})"
         try:
             if held is not None and not held.confirm():
-                raise BusyError(
-                    f"pruning {key.id}", "its lock was lost: another runner took it over", "Run the command again."
-                )
+                raise BusyError(f"pruning {key.id}", f"its lock was lost: {held.loss}", "Run the command again.")
             if ami is None and decision.action is not PruneAction.DEREGISTER:
                 return _skipped(decision, _GONE)
             if ami is not None:

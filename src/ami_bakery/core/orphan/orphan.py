@@ -139,7 +139,7 @@ def classify(resource: Resource, runs: RunIndex, now: datetime, *, recorded_run:
     run = resource.tags.get(RUN_TAG, "") or recorded_run
     if _is_finished(resource.tags) or _is_alive(resource.tags, runs) or {run, _key(resource)} & runs.alive:
         return None
-    if not run and not _is_created_by_packer(resource):
+    if not run and not _is_created_by_packer(resource) and not _is_of_pruned_ami(resource):
         return None
     why, sure = _why(resource, run, runs, now)
     return Orphan(
@@ -154,6 +154,8 @@ def classify(resource: Resource, runs: RunIndex, now: datetime, *, recorded_run:
 
 def _why(resource: Resource, run: str, runs: RunIndex, now: datetime) -> tuple[str, bool]:
     """Returns the reason, and whether it is certain."""
+    if _is_of_pruned_ami(resource):
+        return "its AMI was deregistered", True
     if ABANDONED_TAG in resource.tags:
         return "abandoned by a later run", True
     if _key(resource) in runs.verified:
@@ -175,6 +177,11 @@ def _key(resource: Resource) -> str:
 def _expiry(lock: LockRecord) -> tuple[str, bool]:
     sure = replace(lock, seen_at=lock.seen_at - SURELY_EXPIRED).expired
     return f"the lock of its run has {'' if sure else 'just '}expired", sure
+
+
+def _is_of_pruned_ami(resource: Resource) -> bool:
+    """Whether prune deregistered the AMI of this snapshot, but could not delete the snapshot."""
+    return resource.kind is ResourceKind.SNAPSHOT and ABANDONED_TAG in resource.tags
 
 
 def _is_created_by_packer(resource: Resource) -> bool:
