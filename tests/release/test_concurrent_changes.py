@@ -182,7 +182,7 @@ def test_runner_that_loses_its_lock_writes_no_other_region(harness: Harness, loc
     other = hold_lock(ec2, NAME)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 75, stderr
-    assert "the channel's lock was lost: another runner took it over" in stderr
+    assert "the channel's lock was lost: it does not exist any more: another runner has taken it over" in stderr
     assert "us-east-1 has the AMI already" in stderr
     assert values(local) == {"us-east-1": new["us-east-1"], "eu-west-1": builds[2]["eu-west-1"]}
     assert [pair["KeyPairId"] for pair in ec2.describe_key_pairs()["KeyPairs"]] == [other], "not deleted by the loser"

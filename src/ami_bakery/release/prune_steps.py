@@ -75,9 +75,7 @@ class PruneSteps:
         return None
 
 
-def _snapshots_remain(
-    ami: Ami, codes: Mapping[str, str], errors: Mapping[str, AwsError], *, marked: bool
-) -> AwsError:
+def _snapshots_remain(ami: Ami, codes: Mapping[str, str], errors: Mapping[str, AwsError], *, marked: bool) -> AwsError:
     first = next(iter(errors.values()))
     lines = [
         f"{snapshot}: DeregisterImage returned {codes.get(snapshot, 'no code')}; DeleteSnapshot: {error.wrong}"
