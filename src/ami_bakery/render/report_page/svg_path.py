@@ -20,19 +20,20 @@ def coordinate(value: float) -> str:
 
 def rounded_path(points: Sequence[Point]) -> str:
     """Returns a line with round corners. Diagonal segments become curves that start and end horizontally."""
-    x, y = points[0]
-    commands = [f"M{coordinate(x)} {coordinate(y)}"]
+    commands = [f"M{_pair(points[0])}"]
     for index, (start, end) in enumerate(pairwise(points)):
         if start[0] != end[0] and start[1] != end[1]:
-            middle = coordinate((start[0] + end[0]) / 2)
-            commands.append(
-                f"C{middle} {coordinate(start[1])} {middle} {coordinate(end[1])} {coordinate(end[0])} {coordinate(end[1])}"
-            )
+            middle = (start[0] + end[0]) / 2
+            commands.append(f"C{_pair((middle, start[1]))} {_pair((middle, end[1]))} {_pair(end)}")
         elif index + 2 < len(points) and _is_corner(start, end, points[index + 2]):
             commands.append(_corner(start, end, points[index + 2]))
         else:
-            commands.append(f"L{coordinate(end[0])} {coordinate(end[1])}")
+            commands.append(f"L{_pair(end)}")
     return "".join(commands)
+
+
+def _pair(point: Point) -> str:
+    return f"{coordinate(point[0])} {coordinate(point[1])}"
 
 
 def _is_corner(start: Point, middle: Point, end: Point) -> bool:
@@ -43,10 +44,7 @@ def _is_corner(start: Point, middle: Point, end: Point) -> bool:
 def _corner(start: Point, middle: Point, end: Point) -> str:
     radius = min(_RADIUS, _length(start, middle) / 2, _length(middle, end) / 2)
     before, after = _towards(middle, start, radius), _towards(middle, end, radius)
-    return (
-        f"L{coordinate(before[0])} {coordinate(before[1])}"
-        f"Q{coordinate(middle[0])} {coordinate(middle[1])} {coordinate(after[0])} {coordinate(after[1])}"
-    )
+    return f"L{_pair(before)}Q{_pair(middle)} {_pair(after)}"
 
 
 def _length(start: Point, end: Point) -> float:
