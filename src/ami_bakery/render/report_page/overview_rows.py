@@ -1,0 +1,162 @@
+"""The rows, counts and filters of the overview."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from ami_bakery.render.report_page.labels import STATES
+from ami_bakery.render.report_page.usage_words import usage_counts, usage_names
+from ami_bakery.values import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+SEPARATOR = "\n"
+"""Separates values in one attribute. `visible_document` leaves no line break in a value."""
+
+
+class RegionAmi(Frozen):
+    """The AMI of an image in a region; None if it is missing there."""
+
+    region: str
+    ami: str | None
+
+
+class Lag(Frozen):
+    """How far an image's oldest AMI in use is behind its newest build."""
+
+    builds: int
+    seconds: int
+
+
+class OverviewRow(Frozen):
+    """An image in the overview.
+
+    attention  position of its state: those that need attention first
+    reasons    why it has its state, as clauses
+    amis       of its current definition; otherwise of its newest finished build
+    older      whether these AMIs have an older definition
+    created    when the newest build was created
+    lag        of what is in a channel or in use; None if unknown or nothing is
+    channels   names, in order
+    usage      clauses with counts
+    tags       `key=value`
+    searched   lower-case text that a search looks at
+    """
+
+    image: str
+    state: str
+    attention: int
+    reasons: tuple[str, ...]
+    regions: tuple[str, ...]
+    amis: tuple[RegionAmi, ...]
+    older: bool
+    created: str | None
+    lag: Lag | None
+    in_use: bool
+    channels: tuple[str, ...]
+    channels_known: bool
+    usage: tuple[str, ...]
+    tags: tuple[str, ...]
+    searched: str
+
+
+class Choices(Frozen):
+    """The values that the overview can be filtered by."""
+
+    regions: tuple[str, ...]
+    channels: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+def overview_rows(images: Iterable[Mapping[str, Any]]) -> tuple[OverviewRow, ...]:
+    return tuple(map(_row, images))
+
+
+def state_counts(rows: Iterable[OverviewRow]) -> tuple[tuple[str, int], ...]:
+    """Counts images by state. States that need attention come first; states without images are missing."""
+    counts = Counter(row.state for row in rows)
+    return tuple(sorted(counts.items(), key=lambda item: _attention(item[0])))
+
+
+def choices(rows: Sequence[OverviewRow]) -> Choices:
+    return Choices(
+        regions=tuple(sorted({region for row in rows for region in row.regions})),
+        channels=tuple(sorted({channel for row in rows for channel in row.channels})),
+        tags=tuple(sorted({tag for row in rows for tag in row.tags})),
+    )
+
+
+def reason_clauses(image: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns why an image has its state. `no-ami` follows from every other reason to build."""
+    if image["error"]:
+        return (image["error"],)
+    reasons = [reason for reason in image["reasons"] if reason["kind"] != "no-ami"] or image["reasons"]
+    return tuple(_clause(reason) for reason in reasons)
+
+
+def _clause(reason: Mapping[str, Any]) -> str:
+    subject, detail = reason["subject"], reason["detail"]
+    return detail if subject in detail else f"{subject}: {detail}"
+
+
+def _row(image: Mapping[str, Any]) -> OverviewRow:
+    builds = image["builds"]
+    used = [build for build in builds if build["channels"] or build["used"]]
+    amis, older = _amis(image)
+    tags = tuple(f"{key}={value}" for key, value in image["tags"].items())
+    reasons = reason_clauses(image)
+    return OverviewRow(
+        image=image["image"],
+        state=image["state"],
+        attention=_attention(image["state"]),
+        reasons=reasons,
+        regions=tuple(image["regions"]),
+        amis=amis,
+        older=older,
+        created=builds[0]["created"] if builds else None,
+        lag=_lag(used),
+        in_use=bool(used),
+        channels=tuple(dict.fromkeys(channel["channel"] for channel in image["channels"] or ())),
+        channels_known=image["channels"] is not None,
+        usage=usage_counts(ami["uses"] for build in builds for ami in build["amis"]),
+        tags=tags,
+        searched=" ".join(dict.fromkeys(filter(None, _searched(image, (*reasons, *tags))))).lower(),
+    )
+
+
+def _attention(state: str) -> int:
+    return list(STATES).index(state) if state in STATES else 0
+
+
+def _amis(image: Mapping[str, Any]) -> tuple[tuple[RegionAmi, ...], bool]:
+    """Returns the AMI in each region, and whether they have an older definition."""
+    amis, older = image["amis"], False
+    if not amis:
+        finished = (build for build in image["builds"] if build["digest"])
+        amis = {ami["region"]: ami["ami"] for build in [*finished][:1] for ami in build["amis"]}
+        older = bool(amis)
+    regions = dict.fromkeys((*image["regions"], *amis)) if amis else ()
+    return tuple(RegionAmi(region=region, ami=amis.get(region)) for region in regions), older
+
+
+def _lag(used: Sequence[Mapping[str, Any]]) -> Lag | None:
+    known = [build for build in used if build["builds_behind"] is not None]
+    if not known:
+        return None
+    oldest = max(known, key=lambda build: build["builds_behind"])
+    return Lag(builds=oldest["builds_behind"], seconds=oldest["seconds_behind"] or 0)
+
+
+def _searched(image: Mapping[str, Any], shown: Iterable[str]) -> Iterator[str]:
+    yield image["image"]
+    yield from shown
+    yield image["digest"] or ""
+    yield image["parent"] or ""
+    for build in image["builds"]:
+        yield build["commit"] or ""
+        yield from build["channels"] or ()
+        for ami in build["amis"]:
+            yield from (ami["ami"], ami["region"], ami["name"])
+            yield from usage_names(ami["uses"])
