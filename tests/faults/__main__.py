@@ -16,14 +16,14 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ami_bakery.local import LocalAws, LocalSettings
-from tests.faults import channel_steps, kills, walk
+from tests.faults import channel_steps, enabling_steps, kills, walk
 from tests.faults.recovery import Outcome
 from tests.faults.steps import Step, set_up, set_up_test, steps_of_a_bake, steps_of_a_test
 from tests.faults.tables import document
@@ -79,6 +79,12 @@ def _channel_harness(local: LocalAws) -> Harness:
     return harness
 
 
+def _enabling_harness(local: LocalAws) -> Harness:
+    harness = Harness(Path(tempfile.mkdtemp(prefix="faults-")), local)
+    enabling_steps.set_up_enabling(harness)
+    return harness
+
+
 def _plan(results: Path) -> None:
     """Runs once for all slices: two bakes may differ in the order of their calls."""
     with LocalAws(LocalSettings(pending_seconds=0)) as local:
@@ -93,6 +99,7 @@ def _plan(results: Path) -> None:
         plan["channels"] = {
             each.name: list(map(asdict, channel_steps.calls_of(channels, local, each))) for each in channel_steps.WALKS
         }
+        plan["enabling"] = list(map(asdict, enabling_steps.calls_of_enabling(_enabling_harness(local), local)))
     (results / "plan.json").write_text(json.dumps(plan))
 
 
@@ -108,14 +115,23 @@ def _experiments(results: Path) -> Iterator[Experiment]:
             yield (walk.TABLE_OF_TEST, str(step), fault), partial(walk.walk, step=step, name=fault)
         for fault in kills.KILLS:
             yield (kills.TABLE_OF_TEST, str(step), fault), partial(kills.kill_at_call, step=step, fault=fault)
+    yield from _without_packer(plan)
+    for line in plan["lines"]:
+        for target in kills.TARGETS:
+            yield (kills.TABLE_OF_LINES, line, target), partial(kills.kill_at_line, line=line, target=target)
+
+
+def _without_packer(plan: Mapping[str, Any]) -> Iterator[Experiment]:
+    """Yields the experiments whose AMIs are made without Packer."""
     for each in channel_steps.WALKS:
         for call in (channel_steps.ChannelCall(**call) for call in plan["channels"][each.name]):
             for fault in channel_steps.FAULTS + channel_steps.KILLS:
                 struck = partial(channel_steps.strike, walk=each, call=call, fault=fault)
                 yield (channel_steps.table_of(each), str(call), fault), struck
-    for line in plan["lines"]:
-        for target in kills.TARGETS:
-            yield (kills.TABLE_OF_LINES, line, target), partial(kills.kill_at_line, line=line, target=target)
+    for call in (channel_steps.ChannelCall(**call) for call in plan["enabling"]):
+        for fault in channel_steps.FAULTS + channel_steps.KILLS:
+            struck = partial(enabling_steps.strike_enabling, call=call, fault=fault)
+            yield (enabling_steps.TABLE, str(call), fault), struck
 
 
 def _walk_slice(results: Path, number: int, count: int, only: str) -> None:
@@ -129,6 +145,7 @@ def _walk_slice(results: Path, number: int, count: int, only: str) -> None:
         harness, tested = _harness(local), _harness(local)
         set_up_test(tested)
         harnesses = dict.fromkeys(channel_steps.TABLES, _channel_harness(local))
+        harnesses[enabling_steps.TABLE] = _enabling_harness(local)
         harnesses |= dict.fromkeys((walk.TABLE_OF_TEST, kills.TABLE_OF_TEST), tested)
         for names, walked in todo[number::count]:
             began = time.monotonic()

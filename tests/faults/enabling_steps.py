@@ -9,11 +9,11 @@ import os
 import signal
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.conftest import ec2_client
 from tests.faults.channel_steps import KILLS, ChannelCall
+from tests.faults.recovery import Outcome
 from tests.harness import json_template
 from tests.locking.bench import locks
 from tests.quarantined import FRIEND, finish_build, quarantine, state_of
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ami_bakery.local import LocalAws
     from tests.harness import Harness
 
+TABLE = "`bake` that enables an AMI"
 REGIONS = ("us-east-1", "eu-west-1")
 _LOCK_SECONDS = 8
 _CONFIG = f"""\
@@ -35,17 +36,6 @@ template = "ami/app.json"
 inputs = ["ami"]
 regions = {list(REGIONS)}
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class EnablingOutcome:
-    """The outcome of one fault in one call. `problems`: broken rules; there must be none."""
-
-    call: str
-    fault: str
-    first: str
-    second: str
-    problems: tuple[str, ...] = field(default=())
 
 
 def set_up_enabling(harness: Harness) -> None:
@@ -77,7 +67,7 @@ def calls_of_enabling(harness: Harness, local: LocalAws) -> tuple[ChannelCall, .
     return tuple(calls)
 
 
-def strike_enabling(harness: Harness, local: LocalAws, call: ChannelCall, fault: str) -> EnablingOutcome:
+def strike_enabling(harness: Harness, local: LocalAws, call: ChannelCall, fault: str) -> Outcome:
     """Bakes with a fault in one call, then again without it."""
     amis = _fresh(harness, local)
     runs = harness.packer_runs
@@ -105,11 +95,13 @@ def strike_enabling(harness: Harness, local: LocalAws, call: ChannelCall, fault:
         time.sleep(_LOCK_SECONDS + 1)
         shown = harness.run("images", "--orphans", "--json")
         problems += [f"--orphans does not show {lock}" for lock in held.values() if lock not in shown.stdout]
-    return EnablingOutcome(
-        call=str(call),
+    return Outcome(
+        table=TABLE,
+        step=str(call),
         fault=fault,
         first=first if reached else "not reached",
         second=str(again.images[0]["outcome"]) if again.status == 0 else "failed",
+        remaining="",
         problems=tuple(problems),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tests.faults import channel_steps, kills, prune_walk, walk
+from tests.faults import channel_steps, enabling_steps, kills, prune_walk, walk
 
 if TYPE_CHECKING:
     from tests.faults.recovery import Outcome
@@ -84,6 +84,13 @@ _TEST = """\
 The same for an image with a test, which makes an AMI: the calls from the start of the test to the
 digest.
 """
+_ENABLING = """\
+## Every call of a bake that enables an AMI
+
+The AMI of the current definition and its copy are in quarantine, and were shared. After each pair,
+`bake` runs again. Then both AMIs must be available and shared as before, and Packer must not have
+run. `·`: the first run did it.
+"""
 _LINES = """\
 ## Killed between Packer's steps
 
@@ -100,6 +107,7 @@ def document(outcomes: Sequence[Outcome], packer: str, before: str) -> str:
     tested, killed_tests = tables.get(walk.TABLE_OF_TEST, ()), tables.get(kills.TABLE_OF_TEST, ())
     lines = tables.get(kills.TABLE_OF_LINES, ())
     channels = [each for name in channel_steps.TABLES for each in tables.get(name, ())]
+    enabling = tables.get(enabling_steps.TABLE, ())
     sections = [
         (
             faults,
@@ -117,6 +125,7 @@ def document(outcomes: Sequence[Outcome], packer: str, before: str) -> str:
         ),
         (lines, [_LINES, _matrix("Packer", lines, tuple(kills.TARGETS), _kill_cell)]),
         (channels, [_CHANNELS, *(part for name in channel_steps.TABLES for part in _channel_table(name, tables))]),
+        (enabling, [_ENABLING, *_channel_matrix(enabling)]),
     ]
     old = {_heading(section): section for section in before.split("\n## ")[1:]}
     parts = [_HEAD.format(packer=packer)]
@@ -143,15 +152,19 @@ def _channel_table(name: str, tables: Mapping[str, Sequence[Outcome]]) -> Iterat
     outcomes = tables.get(name, ())
     if outcomes:
         yield f"### {name}\n"
-        walked = {outcome.fault for outcome in outcomes}
-        faults = [fault for fault in channel_steps.FAULTS + channel_steps.KILLS if fault in walked]
-        yield _matrix("call", outcomes, faults, _channel_cell)
+        yield from _channel_matrix(outcomes)
+
+
+def _channel_matrix(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    walked = {outcome.fault for outcome in outcomes}
+    faults = [fault for fault in channel_steps.FAULTS + channel_steps.KILLS if fault in walked]
+    yield _matrix("call", outcomes, faults, _channel_cell)
 
 
 def _channel_cell(outcome: Outcome) -> str:
     if outcome.first == "not reached":
         return "–"
-    return _OK if outcome.first == "done" else "; ".join(filter(None, (outcome.first, outcome.second)))
+    return _OK if outcome.first in ("done", "enabled") else "; ".join(filter(None, (outcome.first, outcome.second)))
 
 
 def _matrix(head: str, outcomes: Iterable[Outcome], faults: Sequence[str], cell: Callable[[Outcome], str]) -> str:
