@@ -96,6 +96,8 @@ def _ci_pages(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 def _location(address: str) -> tuple[str, str]:
     """Returns host and path of a URL or of git's short form; empty if it is a local path, or malformed."""
+    if not address.isprintable():
+        return "", ""  # urlsplit ignores some of these characters
     try:
         parts = urlsplit(address)
         host, path = (parts.hostname or "", parts.path) if parts.scheme in _SCHEMES and "://" in address else ("", "")
