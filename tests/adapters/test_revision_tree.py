@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -282,3 +283,31 @@ def test_a_git_process_that_has_ended_returns_no_content(root: Path, large: str)
         os.close(reader)
         with os.fdopen(writer, "wb", buffering=0) as requests:
             assert Blobs(requests, blobs._responses).head(large, 5) is None
+
+
+def test_trees_of_many_revisions_start_two_processes_each(root: Path, tmp_path: Path) -> None:
+    programs, log = tmp_path / "programs", tmp_path / "log"
+    programs.mkdir()
+    (programs / "git").write_text(f'#!/bin/sh\necho run >> {log}\nexec {shutil.which("git")} "$@"\n')
+    (programs / "git").chmod(0o755)
+    git = GitProgram({**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"})
+    for number in range(4):
+        (root / "folder/plain").write_text(f"{number}")
+        run(root, "commit", "--quiet", "--all", "--message", "x")
+
+    def processes(count: int) -> int:
+        log.write_text("")
+        with git.trees(str(root)) as tree_of:
+            trees = [tree_of(f"HEAD~{number}") for number in range(count)]
+            contents = [tree.read("folder/plain") for tree in trees if tree is not None]
+        assert contents == [b"3", b"2", b"1", b"0"][:count]
+        return len(log.read_text().splitlines())
+
+    assert processes(4) - processes(2) == 2 * 2
+
+
+def test_trees_of_unknown_revisions_are_none(root: Path) -> None:
+    with GitProgram(os.environ).trees(str(root)) as tree_of:
+        assert tree_of("0" * 40) is None
+        assert tree_of("--all") is None
+        assert tree_of("HEAD") is not None

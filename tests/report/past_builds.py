@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,10 +56,9 @@ class CountingGit(GitProgram):
         self.opened: list[str] = []
 
     @contextlib.contextmanager
-    def tree(self, folder: str, revision: str) -> Iterator[GitTree | None]:
-        self.opened.append(revision)
-        with super().tree(folder, revision) as tree:
-            yield tree
+    def trees(self, folder: str) -> Iterator[Callable[[str], GitTree | None]]:
+        with super().trees(folder) as tree_of:
+            yield lambda revision: self.opened.append(revision) or tree_of(revision)
 
 
 class SilentReporter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.definition.digest import Scheme
@@ -27,13 +28,18 @@ def resolver_at(resolver: Resolver, tree: RevisionTree) -> Resolver | None:
 
 def as_checked_out(then: Manifest, now: Manifest, tree: RevisionTree) -> Manifest:
     """Returns `then` with the content that a checkout would write. Git stores content before its filters."""
-    today = {entry.path: entry for entry in now.entries}
     differing = differing_content(then, now)
-    same = tree.same_content(differing) if differing else frozenset()
+    return with_content_of(then, now, tree.same_content(differing) if differing else frozenset())
+
+
+def with_content_of(then: Manifest, now: Manifest, same: Collection[str]) -> Manifest:
+    """Returns `then` with the content that the files `same` have in `now`."""
+    today = {entry.path: entry.sha256 for entry in now.entries}
     return replace(
         then,
         entries=tuple(
-            entry._replace(sha256=today[entry.path].sha256) if entry.path in same else entry for entry in then.entries
+            entry._replace(sha256=today[entry.path]) if entry.path in same and entry.path in today else entry
+            for entry in then.entries
         ),
     )
 

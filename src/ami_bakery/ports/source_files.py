@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from ami_bakery.template.source_tree import SourceTree
@@ -86,3 +86,9 @@ class Git(Protocol):
 
     def tree(self, folder: str, revision: str) -> AbstractContextManager[RevisionTree | None]:
         """Returns the files of a revision, with `folder` as the root; None if git does not know the revision."""
+
+    def trees(self, folder: str) -> AbstractContextManager[Callable[[str], RevisionTree | None]]:
+        """Returns a function that returns the files of a revision, as `tree` does.
+
+        For many revisions, it starts fewer processes. The work tree must not change meanwhile.
+        """

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.definition.digest import SHORT_LENGTH, Scheme
 from ami_bakery.core.definition.manifest import Manifest, ManifestPart
 from ami_bakery.define.drop_in import drop_in_checksum, drop_in_inputs
 from ami_bakery.errors import BakeryError
-from ami_bakery.plan.past_resolver import as_checked_out, resolver_at
-from ami_bakery.values import Frozen, replace
+from ami_bakery.plan.past_resolver import differing_content, resolver_at, with_content_of
+from ami_bakery.values import Frozen, field, replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.definition.manifest import Entry
@@ -29,8 +29,8 @@ class PastDefinition(Frozen):
     """
 
     manifest: Manifest | None = None
-    parts: Mapping[ManifestPart, str]
-    problem: str
+    parts: Mapping[ManifestPart, str] = field(default_factory=dict)
+    problem: str = ""
 
 
 def read_past_definitions(
@@ -42,14 +42,17 @@ def read_past_definitions(
 
     wanted  for each commit, the images, and for each the digests that its files may have
     """
-    reader = _CommitReader(resolver)
-    found = {}
-    for number, (commit, images) in enumerate(wanted.items(), 1):
-        resolver.ports.reporter.update(_PROGRESS, f"reading commit {number} of {len(wanted)} from git")
-        for name, past in reader.at(commit, images):
-            found[commit, name] = past
-    if wanted:
-        resolver.ports.reporter.done(_PROGRESS)
+    if not wanted:
+        return {}
+    found: dict[tuple[str, str], PastDefinition] = {}
+    reporter = resolver.ports.reporter
+    with resolver.ports.git.trees(resolver.config.root) as tree_of:
+        reader = _CommitReader(resolver)
+        for number, (commit, images) in enumerate(wanted.items(), 1):
+            reporter.update(_PROGRESS, f"reading commit {number} of {len(wanted)} from git")
+            past = reader.read(tree_of(commit), commit[:SHORT_LENGTH], images)
+            found |= {(commit, name): each for name, each in past.items()}
+    reporter.done(_PROGRESS)
     return found
 
 
@@ -61,79 +64,97 @@ class _CommitReader:
 
     def __init__(self, resolver: Resolver) -> None:
         self._now = resolver
-        self._current: dict[str, Manifest | None] = {}
+        self._current: dict[str, Manifest] = {}
         self._entries: dict[Entry, Entry] = {}
+        self._filtered: dict[str, bool] = {}
 
-    def at(self, commit: str, images: Mapping[str, Collection[str]]) -> Iterator[tuple[str, PastDefinition]]:
-        short = commit[:SHORT_LENGTH]
-        with self._now.ports.git.tree(self._now.config.root, commit) as tree:
-            then = resolver_at(self._now, tree) if tree is not None else None
-            for name, digests in images.items():
-                if tree is None:
-                    yield name, _unreadable(f"commit {short} is not in this clone")
-                elif then is None:
-                    yield name, _unreadable(f"{self._now.config.file} of commit {short} cannot be read")
-                elif not then.config.has(name):
-                    yield name, _unreadable(f"{self._now.config.file} of commit {short} does not have this image")
-                else:
-                    yield name, self._read(then, tree, name, digests, short)
+    def read(
+        self, tree: RevisionTree | None, short: str, images: Mapping[str, Collection[str]]
+    ) -> Mapping[str, PastDefinition]:
+        """Returns the definitions of images at a commit. `short`: its id for messages."""
+        if tree is None:
+            return dict.fromkeys(images, _unreadable(f"commit {short} is not in this clone"))
+        then, file = resolver_at(self._now, tree), self._now.config.file
+        if then is None:
+            return dict.fromkeys(images, _unreadable(f"{file} of commit {short} cannot be read"))
+        absent = _unreadable(f"{file} of commit {short} does not have this image")
+        found = {name: self._read(then, name, short) if then.config.has(name) else absent for name in images}
+        inexact = {
+            name: past.manifest
+            for name, past in found.items()
+            if past.manifest is not None and past.parts[ManifestPart.FILES] not in images[name]
+        }
+        return {**found, **self._as_checked_out(then, tree, inexact, short)}
 
-    def _read(
-        self, then: Resolver, tree: RevisionTree, name: str, digests: Collection[str], short: str
-    ) -> PastDefinition:
+    def _read(self, then: Resolver, name: str, short: str) -> PastDefinition:
         try:
-            if then.image(name).scheme is Scheme.SHA1:
-                return self._read_drop_in(then, tree, name)
             image = then.image(name)
+            if image.scheme is Scheme.SHA1:
+                entries = drop_in_inputs(then.ports.tree, image).entries
+                manifest = Manifest(image=name, salt="", template="", workdir="", entries=entries)
+                parts = {ManifestPart.FILES: drop_in_checksum(then.ports.tree, image).hex}
+                return PastDefinition(manifest=self._shared(manifest), parts=parts)
             facts, inventory = then.inputs(image)
-            manifest = self._shared(then.manifest(image, facts, inventory, base=(), tools=()))
-            parts = manifest.components()
-            if parts[ManifestPart.FILES] in digests:
-                return PastDefinition(manifest=manifest, parts=parts, problem="")
-            now = self._current_manifest(name)
-            if now is not None:
-                manifest = self._shared(as_checked_out(manifest, now, tree))
-            return PastDefinition(
-                manifest=manifest, parts=manifest.components(), problem=_why_inexact(manifest, tree, short)
-            )
+            manifest = then.manifest(image, facts, inventory, base=(), tools=())
+            return PastDefinition(manifest=self._shared(manifest), parts=manifest.components())
         except BakeryError as error:
             return _unreadable(f"the definition in commit {short} cannot be read: {error}")
 
-    def _read_drop_in(self, then: Resolver, tree: RevisionTree, name: str) -> PastDefinition:
-        image = then.image(name)
-        entries = drop_in_inputs(tree, image).entries
-        manifest = Manifest(image=name, salt="", template="", workdir=".", entries=entries)
-        return PastDefinition(
-            manifest=self._shared(manifest),
-            parts={ManifestPart.FILES: drop_in_checksum(tree, image).hex},
-            problem="the commit has other files",
-        )
+    def _as_checked_out(
+        self, then: Resolver, tree: RevisionTree, manifests: Mapping[str, Manifest], short: str
+    ) -> Mapping[str, PastDefinition]:
+        """Returns definitions with the content that a checkout would write, as far as files still have it."""
+        current = {name: self._current_manifest(name) for name in manifests}
+        differing = {path for name, past in manifests.items() for path in differing_content(past, current[name])}
+        same = tree.same_content(sorted(differing)) if differing else frozenset()
+        paths = {entry.path for past in manifests.values() for entry in past.entries}
+        unheld = frozenset(path for path in paths if not tree.holds(path))
+        filtered = self._filtered_of(tree, paths - unheld)
+        found = {}
+        for name, past in manifests.items():
+            manifest = self._shared(with_content_of(past, current[name], same))
+            is_drop_in = then.image(name).scheme is Scheme.SHA1
+            equal = {*manifest.entries} & {*current[name].entries}
+            unproven = [entry.path for entry in manifest.entries if entry not in equal]
+            found[name] = PastDefinition(
+                manifest=manifest,
+                parts={} if is_drop_in else manifest.components(),
+                problem=_why_inexact(
+                    [entry.path for entry in past.entries if entry.path in unheld],
+                    [path for path in unproven if path in filtered],
+                    short,
+                ),
+            )
+        return found
 
-    def _current_manifest(self, name: str) -> Manifest | None:
+    def _filtered_of(self, tree: RevisionTree, paths: Collection[str]) -> frozenset[str]:
+        """Returns the files with a git filter. The current attributes decide, so each path is asked for once."""
+        if unknown := sorted(path for path in paths if path not in self._filtered):
+            undecided = tree.undecided(unknown)
+            self._filtered |= {path: path in undecided for path in unknown}
+        return frozenset(path for path in paths if self._filtered[path])
+
+    def _current_manifest(self, name: str) -> Manifest:
+        """Returns the files of the work tree as a manifest; without files if the image is absent or cannot be read."""
         if name not in self._current:
-            try:
-                image = self._now.image(name)
-                facts, inventory = self._now.inputs(image)
-                self._current[name] = self._now.manifest(image, facts, inventory, base=(), tools=())
-            except (BakeryError, KeyError):
-                self._current[name] = None
+            past = self._read(self._now, name, "") if self._now.config.has(name) else PastDefinition()
+            self._current[name] = past.manifest or Manifest(image=name, salt="", template="", workdir="", entries=())
         return self._current[name]
 
     def _shared(self, manifest: Manifest) -> Manifest:
-        """Returns a manifest whose entries are shared with others: most files do not change from commit to commit."""
+        """Returns a manifest that shares its entries with others: most files do not change from commit to commit."""
         return replace(manifest, entries=tuple(self._entries.setdefault(entry, entry) for entry in manifest.entries))
 
 
 def _unreadable(problem: str) -> PastDefinition:
-    return PastDefinition(parts={}, problem=problem)
+    return PastDefinition(problem=problem)
 
 
-def _why_inexact(manifest: Manifest, tree: RevisionTree, short: str) -> str:
-    paths = [entry.path for entry in manifest.entries]
-    if unheld := [path for path in paths if not tree.holds(path)]:
+def _why_inexact(unheld: Sequence[str], filtered: Sequence[str], short: str) -> str:
+    if unheld:
         return f"commit {short} does not have all of them: some are not in git ({_some(unheld)})"
-    if filtered := tree.undecided(paths):
-        return f"a git filter applies to {_some(sorted(filtered))}, and filters are not run"
+    if filtered:
+        return f"a git filter applies to {_some(filtered)}, and filters are not run"
     return f"commit {short} has others"
 
 

@@ -6,10 +6,11 @@ import contextlib
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ami_bakery.adapters.git.repository import Repository, load_revision
+from ami_bakery.adapters.git.repository import Repository
+from ami_bakery.adapters.git.revision_contents import RevisionLoader
 from ami_bakery.adapters.git.revision_tree import GitTree
 from ami_bakery.adapters.git.status import is_clean
 from ami_bakery.core.definition.bake_outputs import ANSWER_FILE, PACKERS_OUTPUTS
@@ -92,13 +93,24 @@ class GitProgram:
 
     @contextlib.contextmanager
     def tree(self, folder: str, revision: str) -> Iterator[GitTree | None]:
+        with self.trees(folder) as tree_of:
+            yield tree_of(revision)
+
+    @contextlib.contextmanager
+    def trees(self, folder: str) -> Iterator[Callable[[str], GitTree | None]]:
         with contextlib.ExitStack() as stack:
             repository = self._repository(folder)
             top = repository.text("rev-parse", "--show-toplevel")
-            # `core.worktree` can name another folder than the one with `.git`.
-            commit = _commit(repository, revision) if top and top == repository.top else None
-            contents = load_revision(repository, commit, stack) if commit else None
-            yield GitTree(folder, top, commit, contents) if top and commit and contents else None
+            loader = RevisionLoader(repository, stack)
+            hashes: dict[tuple[str, str], str] = {}
+
+            def tree_of(revision: str) -> GitTree | None:
+                # `core.worktree` can name another folder than the one with `.git`.
+                commit = _commit(repository, revision) if top and top == repository.top else None
+                contents = loader.load(commit) if commit else None
+                return GitTree(folder, top, commit, contents, hashes) if top and commit and contents else None
+
+            yield tree_of
 
     def _repository(self, folder: str) -> Repository:
         return Repository(folder, self._environment)

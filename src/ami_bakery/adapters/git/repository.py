@@ -1,11 +1,10 @@
-"""Runs git commands in one repository, and lists a revision's files. The list includes those of submodules."""
+"""Runs git commands in one repository, and reads its objects."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
-import posixpath
 import re
 import subprocess
 import threading
@@ -50,6 +49,7 @@ class Repository:
         self.top = top_of(folder)
         self._given = environment
         self._environment = safe_environment(environment, folder)
+        self._clean_ids: dict[str, str] = {}
 
     def run(self, *arguments: str, given: bytes = b"", settings: Sequence[str] = ()) -> CommandResult:
         if self._program is None:
@@ -76,7 +76,7 @@ class Repository:
 
     def run_unfiltered(self, *arguments: str, given: bytes = b"") -> CommandResult:
         """Runs a command that compares files with objects. Disables all configured filters."""
-        settings = without_filters(self.names("config", "--list", "--name-only", "-z"))
+        settings = self._without_filters
         if settings is None:
             return CommandResult(status=128, answer=b"", complaint="a filter has a name that cannot be disabled")
         return self.run(*arguments, given=given, settings=settings)
@@ -94,17 +94,20 @@ class Repository:
         """Yields the names that a command lists with `-z`."""
         yield from _split(self.output(*arguments) or b"")
 
-    def clean_ids(self, paths: Sequence[str]) -> list[str]:
-        """Returns the object id of each file in the work tree.
+    def clean_ids(self, paths: Sequence[str]) -> dict[str, str]:
+        """Returns the object id of each file in the work tree. Reads each file once.
 
         Converts line endings and encodings, but does not run filters. If git cannot read a file, its id and those after
         it are missing.
         """
-        given = "".join(f"{_quoted(path)}\n" for path in paths).encode("utf-8", "surrogateescape")
-        return (
-            self.run_unfiltered("hash-object", "--stdin-paths", given=given).answer.decode("ascii", "replace").split()
-        )
+        unread = [path for path in paths if path not in self._clean_ids]
+        if unread:
+            given = "".join(f"{_quoted(path)}\n" for path in unread).encode("utf-8", "surrogateescape")
+            result = self.run_unfiltered("hash-object", "--stdin-paths", given=given)
+            self._clean_ids |= zip(unread, result.answer.decode("ascii", "replace").split(), strict=False)
+        return {path: self._clean_ids[path] for path in paths if path in self._clean_ids}
 
+    @cached_property
     def unmodified(self) -> dict[str, str]:
         """Returns the unmodified files and the object id of each, by path.
 
@@ -154,6 +157,10 @@ class Repository:
         """Returns the submodule that is checked out at `path`; None if there is none."""
         folder = os.path.join(self.top or self.folder, path)
         return Repository(folder, self._given) if is_own_submodule(folder, self._common_folder) else None
+
+    @cached_property
+    def _without_filters(self) -> Sequence[str] | None:
+        return without_filters(self.names("config", "--list", "--name-only", "-z"))
 
     @cached_property
     def _common_folder(self) -> str:
@@ -252,70 +259,3 @@ def is_pointer_to(blobs: Blobs, name: str, path: str) -> bool:
 
 
 _LONGEST_POINTER = 1024
-
-
-class RevisionEntry(Frozen):
-    """An entry of a revision: its mode and object id.
-
-    repository  the repository or submodule that has the object; `mount` is the path of its top
-    """
-
-    mode: str
-    name: str = ""
-    blobs: Blobs | None = None
-    repository: Repository | None = None
-    mount: str = ""
-
-
-class RevisionContents(Frozen):
-    """The entries of a revision, by path from the top.
-
-    The entries of submodules are included.
-
-    ignored  files and folders in the work tree that git ignores, so that no revision contains them
-    """
-
-    nodes: Mapping[str, RevisionEntry]
-    ignored: frozenset[str]
-
-
-def load_revision(repository: Repository, commit: str, stack: contextlib.ExitStack) -> RevisionContents | None:
-    """Lists a commit; None if git does not have it. `stack` closes the processes that read objects."""
-    nodes = {".": RevisionEntry(mode=FOLDER)}
-    ignored: set[str] = set()
-    if not _mount(repository, commit, "", stack, nodes, ignored):
-        return None
-    for path in ignored:
-        # Add the parent folders, which the revision lacks if they contain only ignored and untracked files.
-        while (path := posixpath.dirname(path)) and path not in nodes:
-            nodes[path] = RevisionEntry(mode=FOLDER)
-    return RevisionContents(nodes=nodes, ignored=frozenset(ignored - nodes.keys()))
-
-
-def _mount(
-    repository: Repository,
-    commit: str,
-    mount: str,
-    stack: contextlib.ExitStack,
-    nodes: dict[str, RevisionEntry],
-    ignored: set[str],
-) -> bool:
-    listing = repository.output("ls-tree", "-r", "-t", "-z", "--full-tree", commit)
-    if listing is None:
-        return False
-    blobs = stack.enter_context(repository.blobs())
-    for line in listing.decode("utf-8", "surrogateescape").split("\0"):
-        if not line:
-            continue
-        fields, _, path = line.partition("\t")
-        mode, _, name = fields.split(" ")
-        full_path = posixpath.join(mount, path)
-        if mode == SUBMODULE:
-            submodule = repository.submodule(path)
-            # A submodule that is not checked out is an empty folder, both now and in the revision.
-            is_folder = submodule is None or _mount(submodule, name, full_path, stack, nodes, ignored)
-            mode = FOLDER if is_folder else SUBMODULE
-        nodes[full_path] = RevisionEntry(mode=mode, name=name, blobs=blobs, repository=repository, mount=mount)
-    listed = repository.names("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
-    ignored.update(posixpath.join(mount, path.rstrip("/")) for path in listed)
-    return True

@@ -15,8 +15,6 @@ from ami_bakery.adapters.git.repository import (
     LINK,
     SUBMODULE,
     Repository,
-    RevisionContents,
-    RevisionEntry,
     is_pointer_to,
 )
 from ami_bakery.errors import SourceError
@@ -24,6 +22,7 @@ from ami_bakery.template.source_tree import FileKind, TreeEntry
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
+    from ami_bakery.adapters.git.revision_contents import RevisionContents, RevisionEntry
     from ami_bakery.template.source_tree import Progress
 
 _LINKS_AT_MOST = 40
@@ -45,16 +44,20 @@ class GitTree:
     `folder` is the root, `top` the top of the work tree, both absolute. Ignored files, and files outside of the
     repository, are read from disk, because no revision contains them. Content is that of the blob, without filters or
     conversion of line endings: see `same_content`.
+
+    hashes  of objects, by id and algorithm; the trees of one repository can share them
     """
 
-    def __init__(self, folder: str, top: str, commit: str, contents: RevisionContents) -> None:
+    def __init__(
+        self, folder: str, top: str, commit: str, contents: RevisionContents, hashes: dict[tuple[str, str], str]
+    ) -> None:
         self.commit = commit
         self._folder = folder
         self._top = top
         self._nodes = contents.nodes
         self._ignored = contents.ignored
         self._disk = DiskTree(folder)
-        self._hashes: dict[tuple[str, str], str] = {}
+        self._hashes = hashes
 
     def entry(self, path: str, *, follow: bool = False) -> TreeEntry | None:
         return self._entry(path, self._resolve(path, follow=follow))
@@ -113,7 +116,7 @@ class GitTree:
         same: set[str] = set()
         for repository, files in self._by_repository(paths).items():
             clean_ids = repository.clean_ids([file.repository_path for file in files])
-            same.update(file.path for file, clean in zip(files, clean_ids, strict=False) if clean == file.node.name)
+            same.update(file.path for file in files if clean_ids.get(file.repository_path) == file.node.name)
             others = [file for file in files if file.path not in same]
             same.update(file.path for file in _unmodified(repository, others))
             same.update(file.path for file in others if file.path not in same and self._is_pointer(file))
@@ -251,7 +254,7 @@ class GitTree:
 
 def _unmodified(repository: Repository, files: Sequence[_Compared]) -> Iterator[_Compared]:
     """Yields the unmodified files whose object in the index is the revision's."""
-    known = repository.unmodified() if files else {}
+    known = repository.unmodified if files else {}
     return (file for file in files if known.get(file.repository_path) == file.node.name)
 
 
