@@ -48,6 +48,23 @@ def find_orphans(resolver: Resolver, names: Sequence[str]) -> tuple[Orphan, ...]
     return tuple(sorted((orphan for orphan in orphans if orphan is not None), key=_order))
 
 
+def orphans_of_images(resolver: Resolver, names: Sequence[str]) -> tuple[Orphan, ...]:
+    """Returns the orphans of these images.
+
+    If they are all images of the configuration, also returns orphans without an image, and reports those of unknown
+    images.
+    """
+    known = {image.name for image in resolver.config.images}
+    found = find_orphans(resolver, names)
+    whole = known <= set(names)
+    others = sorted({orphan.image for orphan in found if orphan.image and orphan.image not in known})
+    if whole and others:
+        resolver.ports.reporter.note(
+            f"not shown: orphaned resources of images that are not in {resolver.config.file}: {', '.join(others)}"
+        )
+    return tuple(orphan for orphan in found if orphan.image in names or (whole and not orphan.image))
+
+
 def _images_of_runs(tagged: Iterable[Mapping[str, Mapping[str, str]]]) -> dict[str, str]:
     everything = (tags for of_region in tagged for tags in of_region.values())
     return {tags[RUN_TAG]: tags[IMAGE_TAG] for tags in everything if RUN_TAG in tags and IMAGE_TAG in tags}

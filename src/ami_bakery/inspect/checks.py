@@ -33,7 +33,7 @@ from ami_bakery.errors import AwsError, BakeryError
 from ami_bakery.inspect.ami_test_checks import ami_test_findings
 from ami_bakery.inspect.input_findings import environment_findings, input_findings
 from ami_bakery.inspect.reading_findings import reading_findings
-from ami_bakery.plan.planner import Planned, make_plans
+from ami_bakery.plan.planner import Planned, Plans, plan_each
 from ami_bakery.plan.validation import (
     facts_for_packer,
     placeholder_plan,
@@ -54,22 +54,23 @@ JOBS = 4
 PLAN_FAILED = "plan-failed"
 
 
-def check_images(resolver: Resolver, names: Sequence[str], jobs: int = JOBS) -> dict[str, tuple[Finding, ...]]:
+def check_images(
+    resolver: Resolver, names: Sequence[str], jobs: int = JOBS, plans: Plans | None = None
+) -> dict[str, tuple[Finding, ...]]:
     """Returns the findings of each image: errors first, then by file and line.
 
     A failure during the check is a finding, too. All images are looked up together, as for a plan; then Packer
     validates their templates, `jobs` at a time.
+
+    plans  those of the images, if they are known
     """
-    failures: dict[str, BakeryError] = {}
-    try:
-        plans = {item.plan.image: item for item in make_plans(resolver, names, failures=failures)}
-    except BakeryError as error:
-        plans, failures = {}, dict.fromkeys(names, error) | failures
+    plans = plan_each(resolver, names) if plans is None else plans
+    planned = {each.plan.image: each for each in plans.planned}
     checks = [_Check(resolver=resolver, image=resolver.image(name)) for name in names]
     for check in checks:
-        check.check_definition(plans.get(check.image.name))
+        check.check_definition(planned.get(check.image.name))
     reported: set[tuple[str, str]] = set()
-    _report_failures(resolver, checks, failures, reported)
+    _report_failures(resolver, checks, plans.failures, reported)
     _check_names(resolver, checks)
     counts: dict[AmiQuery, int] = {}
     for check in checks:

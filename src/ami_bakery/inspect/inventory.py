@@ -57,16 +57,19 @@ class Outdated(Frozen):
 
 
 class Listing:
-    """The AMIs of some images. They are looked up with one call for each region, their source AMIs with another."""
+    """The AMIs of some images. They are looked up with one call for each region, their source AMIs with another.
 
-    def __init__(self, resolver: Resolver, names: Sequence[str]) -> None:
+    tests  the digest of the current test of images, as hex, if it is known
+    """
+
+    def __init__(self, resolver: Resolver, names: Sequence[str], tests: Mapping[str, str] | None = None) -> None:
         self._resolver = resolver
         self._names = names
         self.now = resolver.ports.clock.now()
         self._amis: dict[AmiKey, Ami] = {}
         self._gone: set[AmiKey] = set()
         self._images: dict[AmiKey, str] = {}
-        self._tests: dict[str, str | None] = {}
+        self._tests: dict[str, str | None] = dict(tests or {})
         for name, ami in _of_all(resolver, with_parents(resolver.config, names)):
             self._amis[key_of(ami)] = ami
             self._images[key_of(ami)] = name
@@ -78,6 +81,17 @@ class Listing:
         made = [self._made(key) for key in listed]
         made.sort(key=lambda item: (item.ami.created is not None, item.ami.created, item.ami.id), reverse=True)
         return tuple(sorted(made, key=lambda item: (item.image, item.ami.region != self._home(key_of(item.ami)))))
+
+    def add(self, image: str, ami: Ami) -> None:
+        """Adds an AMI that was found in another way, for example in a region that is no longer configured."""
+        self._amis[key_of(ami)] = ami
+        self._images[key_of(ami)] = image
+
+    def known(self, keys: Iterable[AmiKey]) -> dict[AmiKey, Ami | None]:
+        """Returns these AMIs, of any image or owner; None if EC2 no longer has one. One call for each region."""
+        wanted = tuple(keys)
+        self._fetch(wanted)
+        return {key: self._amis.get(key) for key in wanted}
 
     def outdated(self) -> tuple[Outdated, ...]:
         """Returns the newest finished AMI of each outdated image.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from ami_bakery.core.concurrency import run_all
 from ami_bakery.core.config.selection import parent_of, with_parents
 from ami_bakery.core.plan.decision import being_baked, decide, verify_bases
-from ami_bakery.core.plan.plan import Action, ImagePlan, Reason, Wanted
+from ami_bakery.core.plan.plan import Action, Reason, Wanted
 from ami_bakery.define.definitions import collect_failures, define_many
-from ami_bakery.errors import BakeryError, DeniedError
+from ami_bakery.errors import BakeryError, DeniedError, Stopped
 from ami_bakery.plan.build_checks import builds_from_id, check_plan
 from ami_bakery.plan.explanation import add_changes
 from ami_bakery.plan.lookups import look_up, look_up_failed, may_be_kept, regions_of_definition
@@ -19,6 +19,8 @@ from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.ec2.ami import Ami
+    from ami_bakery.core.lock.lock import LockRecord
+    from ami_bakery.core.plan.plan import ImagePlan
     from ami_bakery.define.resolver import ImageDefinition, Resolver
 
 
@@ -37,6 +39,25 @@ class Planned(Frozen):
     @property
     def base_ids(self) -> list[str]:
         return sorted({base for _, base in self.definition.base})
+
+
+class Plans(Frozen):
+    """The plans of some images, parents first, and the error of each image that cannot be planned."""
+
+    planned: tuple[Planned, ...]
+    failures: Mapping[str, BakeryError]
+
+
+def plan_each(resolver: Resolver, names: Sequence[str]) -> Plans:
+    """Plans these images and their parents. An error of one image does not stop the others."""
+    failures: dict[str, BakeryError] = {}
+    try:
+        planned = make_plans(resolver, names, failures=failures)
+    except Stopped:
+        raise
+    except BakeryError as error:
+        return Plans(planned=(), failures=dict.fromkeys(names, error) | failures)
+    return Plans(planned=planned, failures=failures)
 
 
 def make_plans(
@@ -97,29 +118,33 @@ def _plans(
 
 def with_locks(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ...]:
     """Changes plans to `wait` if another runner is building the image. One call for each region."""
-    locked_digests: dict[str, set[str]] = {}
-    for planned in plans:
-        if planned.plan.digest is not None and planned.plan.may_be_locked:
-            locked_digests.setdefault(planned.plan.regions[0], set()).add(planned.plan.digest.hex)
-    if not locked_digests:
-        return tuple(plans)
-    of_digests = resolver.ports.locks.of_digests
-    try:
-        answers = run_all([partial(of_digests, region, sorted(digests)) for region, digests in locked_digests.items()])
-    except DeniedError as error:
-        resolver.ports.reporter.warn(f"cannot check whether another runner is building an image: {error}")
-        return tuple(plans)
-    alive = {(lock.region, lock.digest): lock for locks in answers for lock in locks if not lock.expired}
+    alive = held_locks(resolver, plans)
     return tuple(
-        replace(planned, plan=being_baked(planned.plan, alive[key]))
-        if planned.plan.may_be_locked and (key := _lock_key(planned.plan)) in alive
+        replace(planned, plan=being_baked(planned.plan, alive[planned.plan.image]))
+        if planned.plan.image in alive
         else planned
         for planned in plans
     )
 
 
-def _lock_key(plan: ImagePlan) -> tuple[str, str]:
-    return plan.regions[0], plan.digest.hex if plan.digest is not None else ""
+def held_locks(resolver: Resolver, plans: Sequence[Planned]) -> dict[str, LockRecord]:
+    """Returns the lock of each image that another runner is building. One call for each region."""
+    keys = {
+        planned.plan.image: (planned.plan.regions[0], planned.plan.digest.hex)
+        for planned in plans
+        if planned.plan.digest is not None and planned.plan.may_be_locked
+    }
+    locked_digests: dict[str, set[str]] = {}
+    for region, digest in keys.values():
+        locked_digests.setdefault(region, set()).add(digest)
+    of_digests = resolver.ports.locks.of_digests
+    try:
+        answers = run_all([partial(of_digests, region, sorted(digests)) for region, digests in locked_digests.items()])
+    except DeniedError as error:
+        resolver.ports.reporter.warn(f"cannot check whether another runner is building an image: {error}")
+        return {}
+    alive = {(lock.region, lock.digest): lock for locks in answers for lock in locks if not lock.expired}
+    return {image: alive[key] for image, key in keys.items() if key in alive}
 
 
 def define_all(resolver: Resolver, names: Iterable[str], *, kept: bool = True) -> tuple[ImageDefinition, ...]:

@@ -20,7 +20,7 @@ from ami_bakery.core.prune.prunable import PrunableAmi
 from ami_bakery.core.text.sanitize import one_line
 from ami_bakery.define.base_resolution import resolve_base
 from ami_bakery.errors import BakeryError, DeniedError, Stopped
-from ami_bakery.plan.planner import make_plans, refresh
+from ami_bakery.plan.planner import plan_each, refresh
 from ami_bakery.release.channel_listing import list_channels
 from ami_bakery.values import Frozen
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.ec2.usage import AmiReference
     from ami_bakery.core.prune.prunable import UsageReport
     from ami_bakery.define.resolver import Resolver
-    from ami_bakery.plan.planner import Planned
+    from ami_bakery.plan.planner import Planned, Plans
     from ami_bakery.release.channel_listing import ChannelRow
 
 Answer = TypeVar("Answer")
@@ -61,10 +61,11 @@ class PruneFacts:
     """The finished AMIs of all images, and what decides about those of some images.
 
     names  the images that prune may change. The AMIs of the others only protect their parents
+    plans  those of the images, if they are known; their failures are reported already
     """
 
-    def __init__(self, resolver: Resolver, names: Sequence[str]) -> None:
-        self._resolver, self._ports = resolver, resolver.ports
+    def __init__(self, resolver: Resolver, names: Sequence[str], plans: Plans | None = None) -> None:
+        self._resolver, self._ports, self._plans = resolver, resolver.ports, plans
         self.names = tuple(names)
         images = [resolver.image(image.name) for image in resolver.config.images]
         self._homes = {image.name: resolver.region_of(image) for image in images if image.scheme is Scheme.SHA256}
@@ -77,7 +78,7 @@ class PruneFacts:
         self._listing_errors: dict[str, BakeryError] = {}
         self._planned: dict[str, Planned] = {}
         self._sources: dict[AmiKey, list[str]] = {}
-        self._plan_errors: dict[str, BakeryError] = {}
+        self._plan_errors: Mapping[str, BakeryError] = {}
         self._rows: dict[str, tuple[ChannelRow, ...]] = {}
         self._channel_errors: dict[str, BakeryError] = {}
         self._facts: dict[AmiKey, AmiFacts] = {}
@@ -107,7 +108,7 @@ class PruneFacts:
         if image in self._planned:
             planned = _tried(partial(refresh, self._resolver, self._planned[image]))
             if isinstance(planned, BakeryError):
-                self._plan_errors[image] = planned
+                self._plan_errors = {**self._plan_errors, image: planned}
             else:
                 self._planned[image] = planned
         self._read_channels([image])
@@ -123,6 +124,11 @@ class PruneFacts:
     def permissions(self, key: AmiKey) -> frozenset[str]:
         """Returns the launch permissions as they were read last."""
         return self._facts[key].permissions
+
+    @property
+    def gibibytes(self) -> Mapping[AmiKey, float]:
+        """The full size of each AMI's snapshots, if it is known."""
+        return self._gibibytes
 
     def prunable(self) -> tuple[PrunableAmi, ...]:
         """Returns what decides about each finished AMI."""
@@ -205,14 +211,10 @@ class PruneFacts:
 
     def _plan(self) -> None:
         """Plans the images. An error of an image does not stop the others."""
-        failures: dict[str, BakeryError] = {}
-        plans = _tried(partial(make_plans, self._resolver, self.names, failures=failures))
-        if isinstance(plans, BakeryError):
-            failures = dict.fromkeys(self.names, plans)
-        else:
-            self._planned = {planned.plan.image: planned for planned in plans if planned.plan.image in self.names}
-        self._plan_errors = failures
-        for name, error in failures.items():
+        plans = plan_each(self._resolver, self.names) if self._plans is None else self._plans
+        self._planned = {planned.plan.image: planned for planned in plans.planned if planned.plan.image in self.names}
+        self._plan_errors = plans.failures
+        for name, error in plans.failures.items() if self._plans is None else ():
             self._ports.reporter.warn(f"image {name} cannot be planned, so its AMIs are kept: {error}. {error.todo}")
 
     def _read_sources(self) -> None:

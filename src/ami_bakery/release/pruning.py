@@ -83,21 +83,28 @@ def prune(resolver: Resolver, names: Sequence[str], settings: PruneSettings, *, 
     """
     facts = PruneFacts(resolver, names)
     facts.read()
+    run = preview_pruning(facts, settings)
+    if not apply:
+        return run
+    ami_names = {each.ami.key: each.name for each in run.amis}
+    results = _Execution(resolver, facts, settings).run([each.decision for each in run.amis], ami_names)
+    return replace(run, amis=tuple(results), applied=True)
+
+
+def preview_pruning(facts: PruneFacts, settings: PruneSettings) -> PruneRun:
+    """Decides about all finished AMIs of the images whose facts were read. Changes nothing."""
     now = facts.now
-    decisions = [
-        decision
-        for decision in decide_pruning(facts.prunable(), facts.policies, settings, now)
-        if decision.ami.image in facts.names
-    ]
-    ami_names = {each.key: each.ami.name for each in facts.finished()}
-    if apply:
-        results = list(_Execution(resolver, facts, settings).run(decisions, ami_names))
-    else:
-        results = [
-            PrunedAmi(decision=decision, name=ami_names[decision.ami.key], outcome=PruneOutcome.PLANNED)
+    names = {each.key: each.ami.name for each in facts.finished()}
+    decisions = decide_pruning(facts.prunable(), facts.policies, settings, now)
+    return PruneRun(
+        amis=tuple(
+            PrunedAmi(decision=decision, name=names[decision.ami.key], outcome=PruneOutcome.PLANNED)
             for decision in decisions
-        ]
-    return PruneRun(amis=tuple(results), applied=apply, now=now)
+            if decision.ami.image in facts.names
+        ),
+        applied=False,
+        now=now,
+    )
 
 
 class _Changed(Exception):

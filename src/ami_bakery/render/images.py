@@ -65,6 +65,11 @@ def trees_json(listing: Listing, trees: Mapping[str, Sequence[Lineage]], now: da
 
 def orphan_json(orphan: Orphan, now: datetime) -> dict[str, Any]:
     began = orphan.began
+    return {**orphan_members(orphan), "age_seconds": int((now - began).total_seconds()) if began else None}
+
+
+def orphan_members(orphan: Orphan) -> dict[str, Any]:
+    """Renders what is known about an orphan, without its age."""
     return {
         "kind": orphan.resource.kind.value,
         "id": orphan.resource.id,
@@ -72,8 +77,7 @@ def orphan_json(orphan: Orphan, now: datetime) -> dict[str, Any]:
         "region": orphan.resource.region,
         "image": orphan.image or None,
         "run": orphan.run or None,
-        "began": began.isoformat() if began else None,
-        "age_seconds": int((now - began).total_seconds()) if began else None,
+        "began": orphan.began.isoformat() if orphan.began else None,
         "why": orphan.why,
         "sure": orphan.sure,
     }
@@ -112,7 +116,7 @@ def ami_json(item: ImageAmi, now: datetime) -> dict[str, Any]:
         "name": item.ami.name,
         "state": item.ami.state.value,
         "revoked": item.ami.revoked or None,
-        "quarantined": _quarantined_since(item.ami),
+        "quarantined": quarantined_since(item.ami),
         **_time_json(item.ami, now),
         "digest": item.ami.tags.get(DIGEST_TAG),
         "base": item.base.id if item.base else None,
@@ -229,13 +233,13 @@ def _base_age(item: ImageAmi, now: datetime) -> Cell:
 
 def state_cell(ami: Ami) -> Cell:
     """Returns EC2's state, or what ami-bakery made of it: `revoked`, `quarantined`."""
-    state = "quarantined" if _quarantined_since(ami) else ami.state.value
+    state = "quarantined" if quarantined_since(ami) else ami.state.value
     if ami.revoked:
         return Cell("revoked" if ami.available else f"revoked, {state}", "red")
     return Cell(state, "green" if ami.available else "yellow")
 
 
-def _quarantined_since(ami: Ami) -> str | None:
+def quarantined_since(ami: Ami) -> str | None:
     """Returns when prune disabled an AMI. An enabled AMI may still have the tags."""
     quarantine = read_quarantine(ami.tags) if ami.state is AmiState.DISABLED else None
     return quarantine.since.isoformat() if quarantine else None

@@ -14,6 +14,7 @@ from ami_bakery.render.text import FORMAT
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from ami_bakery.core.prune.retention import PruneDecision
     from ami_bakery.release.pruning import PrunedAmi, PruneRun
 
 PRICE = 0.05
@@ -32,9 +33,9 @@ def prune_json(run: PruneRun) -> str:
     amis = [_ami_json(each, run) for each in run.amis]
     totals = {
         "amis": len(run.amis),
-        "gibibytes": _gibibytes(run.amis),
-        "monthly_cost_usd": _cost(_gibibytes(run.amis)),
-        **{f"{action.value}": len(_with(run, [action])) for action in PruneAction},
+        "gibibytes": sum_gibibytes(run.amis),
+        "monthly_cost_usd": monthly_cost(sum_gibibytes(run.amis)),
+        **{f"{action.value}": len(amis_with(run, [action])) for action in PruneAction},
         "failed": sum(each.outcome is PruneOutcome.FAILED for each in run.amis),
         "skipped": sum(each.outcome is PruneOutcome.SKIPPED for each in run.amis),
     }
@@ -54,18 +55,25 @@ def _ami_json(each: PrunedAmi, run: PruneRun) -> dict[str, Any]:
         "age_seconds": int((run.now - ami.created).total_seconds()) if ami.created else None,
         "state": "disabled" if ami.disabled else "available",
         "quarantined": ami.quarantined.isoformat() if ami.quarantined else None,
-        "action": each.decision.action.value,
-        "reason": each.decision.reason.value,
-        "detail": each.decision.detail or None,
+        **decision_json(each.decision),
         "outcome": each.outcome.value,
         "gibibytes": round(size, 2) if size is not None else None,
-        "monthly_cost_usd": _cost(size) if size is not None else None,
+        "monthly_cost_usd": monthly_cost(size) if size is not None else None,
     }
     if each.why:
         rendered["skipped"] = each.why
     if each.error is not None:
         rendered["error"] = f"{each.error}\n{each.error.todo}"
     return rendered
+
+
+def decision_json(decision: PruneDecision) -> dict[str, Any]:
+    """Renders what happens to an AMI, and why."""
+    return {
+        "action": decision.action.value,
+        "reason": decision.reason.value,
+        "detail": decision.detail or None,
+    }
 
 
 def prune_table(run: PruneRun) -> Table:
@@ -85,7 +93,7 @@ def _cells(each: PrunedAmi, run: PruneRun) -> tuple[Cell, ...]:
         Cell(ami.key.region),
         Cell(describe_time(ami.created, run.now).removesuffix(" ago")),
         Cell("-" if ami.gibibytes is None else f"{ami.gibibytes:.1f} GiB"),
-        Cell("-" if ami.gibibytes is None else f"${_cost(ami.gibibytes):.2f}"),
+        Cell("-" if ami.gibibytes is None else f"${monthly_cost(ami.gibibytes):.2f}"),
         Cell(_word(each), "red" if each.error is not None else _COLORS.get(decision.action, "")),
         Cell(why),
     )
@@ -104,7 +112,7 @@ def prune_totals(run: PruneRun) -> str:
     """Renders the totals, and how the costs are computed."""
     lines = ["", f"{_counted(run.amis)}: {_sum(run.amis)}."]
     for action in (PruneAction.DISABLE, PruneAction.DEREGISTER, PruneAction.ENABLE):
-        some = _with(run, [action])
+        some = amis_with(run, [action])
         if some:
             what = _DONE[action] if run.applied else f"to {action}"
             lines.append(f"{_counted(some)} {what}: {_sum(some)}.")
@@ -127,7 +135,7 @@ def prune_advice(run: PruneRun) -> str:
         if again:
             return f"{', '.join(again)}; run `ami-bakery prune --apply` again"
         return "done" if any(each.outcome is PruneOutcome.DONE for each in run.amis) else "nothing to do"
-    acting = _with(run, _DONE)
+    acting = amis_with(run, _DONE)
     if acting:
         return "nothing was changed; to carry this out, run `ami-bakery prune --apply`"
     if all(each.decision.reason.value == "no-policy" for each in run.amis):
@@ -135,7 +143,7 @@ def prune_advice(run: PruneRun) -> str:
     return "nothing to do"
 
 
-def _with(run: PruneRun, actions: Collection[PruneAction]) -> list[PrunedAmi]:
+def amis_with(run: PruneRun, actions: Collection[PruneAction]) -> list[PrunedAmi]:
     """Returns the AMIs with these actions; after --apply, only those that were carried out."""
     return [
         each
@@ -150,15 +158,15 @@ def _counted(amis: Collection[PrunedAmi]) -> str:
 
 
 def _sum(amis: Collection[PrunedAmi]) -> str:
-    size = _gibibytes(amis)
+    size = sum_gibibytes(amis)
     unknown = sum(each.ami.gibibytes is None for each in amis)
-    text = f"{size:.1f} GiB, at most ${_cost(size):.2f} a month"
+    text = f"{size:.1f} GiB, at most ${monthly_cost(size):.2f} a month"
     return one_line(f"{text} ({unknown} of unknown size)" if unknown else text)
 
 
-def _gibibytes(amis: Iterable[PrunedAmi]) -> float:
+def sum_gibibytes(amis: Iterable[PrunedAmi]) -> float:
     return round(sum(each.ami.gibibytes or 0.0 for each in amis), 2)
 
 
-def _cost(gibibytes: float) -> float:
+def monthly_cost(gibibytes: float) -> float:
     return round(gibibytes * PRICE, 2)

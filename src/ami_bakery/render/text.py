@@ -16,7 +16,9 @@ from ami_bakery.core.text.table import Style, plain
 if TYPE_CHECKING:
     from ami_bakery.core.check.finding import Finding, Level
     from ami_bakery.core.definition.digest import Digest
+    from ami_bakery.core.definition.manifest import Entry
     from ami_bakery.core.ec2.ami import Ami
+    from ami_bakery.core.plan.plan import Reason
     from ami_bakery.define.inputs import Inventory
     from ami_bakery.errors import BakeryError
     from ami_bakery.template.facts import TemplateFacts
@@ -51,14 +53,16 @@ def plan_json(plan: ImagePlan, *, steps: bool = False) -> dict[str, Any]:
         "image": plan.image,
         "action": plan.action.value,
         "digest": plan.digest.hex if plan.digest else None,
-        "reasons": [
-            {"kind": reason.kind, "subject": reason.subject, "detail": reason.detail} for reason in plan.reasons
-        ],
+        "reasons": [reason_json(reason) for reason in plan.reasons],
         "amis": {region: ami.id for region, ami in plan.amis.items()},
     }
     if plan.tested is not None:
         rendered["test"] = {"digest": plan.test, "state": plan.tested.value}
     return {**rendered, "steps": [step_json(step) for step in plan.steps]} if steps else rendered
+
+
+def reason_json(reason: Reason) -> dict[str, Any]:
+    return {"kind": reason.kind, "subject": reason.subject, "detail": reason.detail}
 
 
 def step_json(step: Step) -> dict[str, Any]:
@@ -171,10 +175,7 @@ def inputs_json(facts: TemplateFacts | None, inventory: Inventory) -> dict[str, 
     inputs = []
     for entry in inventory.entries:
         rendered: dict[str, Any] = {
-            "path": entry.path,
-            "type": entry.kind.value,
-            "executable": entry.executable,
-            "sha256": entry.sha256,
+            **entry_json(entry),
             "named_by": [{"file": location.file, "line": location.line} for location in inventory.named_by[entry.path]],
         }
         inputs.append(rendered)
@@ -188,6 +189,16 @@ def inputs_json(facts: TemplateFacts | None, inventory: Inventory) -> dict[str, 
         for item in (facts.unresolved if facts else ())
     ]
     return {"inputs": inputs, "unresolved": unresolved}
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    """Renders one input."""
+    return {
+        "path": entry.path,
+        "type": entry.kind.value,
+        "executable": entry.executable,
+        "sha256": entry.sha256,
+    }
 
 
 def inputs_text(rendered: Mapping[str, Any], inventory: Inventory) -> str:

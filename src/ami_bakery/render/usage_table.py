@@ -30,6 +30,13 @@ def _use_json(item: UsedAmi, now: datetime) -> dict[str, Any]:
         "behind_builds": item.behind.builds if item.behind else None,
         "behind_seconds": int(item.behind.time.total_seconds()) if item.behind else None,
         "used": item.is_used,
+        **uses_json(item),
+    }
+
+
+def uses_json(item: UsedAmi) -> dict[str, Any]:
+    """Renders what uses an AMI. None: it could not be read."""
+    return {
         "instances": None
         if item.instances is None
         else [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ami_bakery.cleanup.deletion import remove
-from ami_bakery.cleanup.orphan_search import find_orphans
+from ami_bakery.cleanup.orphan_search import orphans_of_images
 from ami_bakery.core.ec2.resource import ResourceKind
 from ami_bakery.errors import UsageError
 from ami_bakery.render.images import orphan_json, orphans_json, orphans_table
@@ -33,7 +33,7 @@ def show_orphans(context: CommandContext) -> int:
             "no terminal to ask on",
             "Review the list of `images --orphans`, then add --yes.",
         )
-    orphans = _selected(context, resolver)
+    orphans = orphans_of_images(resolver, context.selected(resolver))
     results: dict[str, AwsError | None] = {}
     if not arguments.json and orphans:
         context.answer(context.draw(orphans_table(orphans, now)))
@@ -78,23 +78,6 @@ def _check(context: CommandContext) -> None:
     for option, needed in (("clean", "orphans"), ("yes", "clean")):
         if getattr(context.arguments, option) and not getattr(context.arguments, needed):
             raise UsageError(f"reading --{option}", f"--{option} requires --{needed}", f"Add --{needed}.")
-
-
-def _selected(context: CommandContext, resolver: Resolver) -> tuple[Orphan, ...]:
-    """Returns the orphans of the selected images.
-
-    If all images are selected, it also returns orphans without an image, and reports those of unknown images.
-    """
-    names = context.selected(resolver)
-    known = {image.name for image in resolver.config.images}
-    found = find_orphans(resolver, names)
-    whole = known <= set(names)
-    others = sorted({orphan.image for orphan in found if orphan.image and orphan.image not in known})
-    if whole and others:
-        resolver.ports.reporter.note(
-            f"not shown: orphaned resources of images that are not in {resolver.config.file}: {', '.join(others)}"
-        )
-    return tuple(orphan for orphan in found if orphan.image in names or (whole and not orphan.image))
 
 
 def _confirmed(orphans: Sequence[Orphan], resolver: Resolver, *, asks: bool) -> list[Orphan]:

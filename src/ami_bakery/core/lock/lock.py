@@ -149,6 +149,11 @@ class LockRecord(Frozen):
         return _parse_time(self.since)
 
     @property
+    def expires_at(self) -> datetime | None:
+        """When it expires if it is not renewed; None if that is not readable."""
+        return _parse_time(self.tags.get(EXPIRES_TAG, ""))
+
+    @property
     def remaining_seconds(self) -> float:
         """Seconds until it expires; 0 if the expiry is not readable."""
         expires = _parse_time(self.tags.get(EXPIRES_TAG, ""))

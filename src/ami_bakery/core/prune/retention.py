@@ -69,7 +69,7 @@ class PruneSettings(Frozen):
     percent     the same, in percent of all finished AMIs, rounded up
     """
 
-    quarantine: timedelta
+    quarantine: timedelta = timedelta(days=14)
     limit: int = 50
     percent: float = 25.0
 
