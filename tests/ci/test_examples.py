@@ -42,7 +42,10 @@ def check(schema: str, path: Path, *options: str) -> None:
         ("vendor.github-actions", "action.yml", ()),
         ("vendor.github-workflows", "examples/ci/github.yml", ()),
         ("custom.github-workflows-require-timeout", "examples/ci/github.yml", ()),
+        ("vendor.github-workflows", "examples/ci/github-report.yml", ()),
+        ("custom.github-workflows-require-timeout", "examples/ci/github-report.yml", ()),
         ("vendor.gitlab-ci", "examples/ci/gitlab.yml", ("--data-transform", "gitlab-ci")),
+        ("vendor.gitlab-ci", "examples/ci/gitlab-report.yml", ("--data-transform", "gitlab-ci")),
         ("vendor.circle-ci", "examples/ci/circleci.yml", ()),
         ("vendor.buildkite", "examples/ci/buildkite.yml", ()),
         # This schema uses another dialect of regular expressions.
@@ -106,9 +109,10 @@ def test_actionlint_finds_nothing_in_githubs_workflow(ci_runners: Path, tmp_path
     )
 
 
-def test_githubs_workflow_uses_existing_inputs_and_outputs_of_the_action() -> None:
+@pytest.mark.parametrize("example", ["github.yml", "github-report.yml"])
+def test_githubs_workflow_uses_existing_inputs_and_outputs_of_the_action(example: str) -> None:
     action = yaml.safe_load((ROOT / "action.yml").read_text())
-    workflow = yaml.safe_load((EXAMPLES / "github.yml").read_text())
+    workflow = yaml.safe_load((EXAMPLES / example).read_text())
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
     ours = [step for step in steps if step.get("uses", "").startswith("your-org/ami-bakery@")]
     assert ours

@@ -205,6 +205,7 @@ def _command_context(
     ci: CiLog | None,
 ) -> CommandContext:
     from ami_bakery.adapters.files.atomic_file import append_file, create_file, replace_file
+    from ami_bakery.adapters.terminal.web_browser import open_page
     from ami_bakery.cli.commands.context import CommandContext
     from ami_bakery.core.packer.arguments import parse_packer_arguments
     from ami_bakery.core.text.table import ansi, plain
@@ -283,6 +284,7 @@ def _command_context(
         run_local=run_in_local_ec2,
         rerun_in_local=rerun_in_local_ec2,
         add_local_ami=add_local_ami,
+        open_page=open_page,
         annotate=partial(ci.report, arguments.command) if ci is not None else None,
     )
 
@@ -324,7 +326,7 @@ def _reporter(arguments: argparse.Namespace, *, debugging: bool) -> Reporter:
 
     verbose, color = arguments.verbose, _colored(arguments, sys.stderr)
     live = _has_a_viewer(sys.stderr) and not arguments.quiet and os.environ.get("TERM") != "dumb" and not debugging
-    if live and arguments.command in ("bake", "plan", "test"):
+    if live and arguments.command in ("bake", "plan", "test", "report"):
         from rich.console import Console
 
         from ami_bakery.adapters.terminal.live_reporter import LiveReporter

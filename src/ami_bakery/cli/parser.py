@@ -31,6 +31,7 @@ COMMANDS = {
     "revoke": "mark AMIs as unusable, with a reason",
     "unrevoke": "undo the revocation of AMIs",
     "prune": "show AMIs that nothing needs; with --apply, disable and later deregister them",
+    "report": "write a page about all images: state, history, channels, uses and costs",
     "init": "propose a bakery.toml for the Packer templates of a folder",
     "schema": "print the JSON Schema of bakery.toml",
     "terraform-external": "serve as a Terraform `external` data source (JSON on stdin and stdout)",
@@ -39,7 +40,19 @@ COMMANDS = {
 }
 """Commands and their help. A command's module is imported only when the command runs."""
 _RELEASE = ("promote", "rollback", "channels", "revoke", "unrevoke", "prune")
-TAKE_DASHES = ("bake", "plan", "digest", "inputs", "check", "test", "audit", "images", "terraform-external", "local")
+TAKE_DASHES = (
+    "bake",
+    "plan",
+    "digest",
+    "inputs",
+    "check",
+    "test",
+    "audit",
+    "images",
+    "report",
+    "terraform-external",
+    "local",
+)
 _OF_PACKER_BUILD = ("bake", "plan", "audit")
 EPILOG = """\
 The images are read from bakery.toml, in the current folder or the nearest folder above it. If PACKER_JSON_PATH is

@@ -143,6 +143,10 @@ class Listing:
         ami = self._amis.get(key)
         return self._images.get(key) or (ami.tags.get(IMAGE_TAG) if ami else None)
 
+    def configures(self, image: str) -> bool:
+        """Whether this configuration has an image of this name."""
+        return self._resolver.config.has(image)
+
     def _chosen(self) -> list[AmiKey]:
         return [key for key, image in self._images.items() if image in self._names]
 

@@ -11,6 +11,7 @@ from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.ami import IMAGE_TAG, REVOKED_TAG
 from ami_bakery.core.text.sanitize import one_line
 from ami_bakery.errors import AwsError
+from ami_bakery.inspect.checks import JOBS, PLAN_FAILED, check_images
 from ami_bakery.release.revocation import channels_with
 from ami_bakery.template.location import SourceLocation
 
@@ -19,8 +20,20 @@ if TYPE_CHECKING:
 
     from ami_bakery.core.ec2.ami import Ami
     from ami_bakery.define.resolver import Resolver
+    from ami_bakery.plan.planner import Plans
 
 CODE = "revoked-in-use"
+
+
+def check_with_uses(
+    resolver: Resolver, names: Sequence[str], jobs: int = JOBS, plans: Plans | None = None
+) -> dict[str, tuple[Finding, ...]]:
+    """Returns the findings of `check_images`, and those of `revoked_use` if all images can be planned."""
+    found = check_images(resolver, names, jobs, plans)
+    if not found or any(finding.code == PLAN_FAILED for findings in found.values() for finding in findings):
+        return found
+    in_use = revoked_use(resolver, names)
+    return {name: (*findings, *in_use.get(name, ())) for name, findings in found.items()}
 
 
 def revoked_use(resolver: Resolver, names: Sequence[str]) -> dict[str, tuple[Finding, ...]]:

@@ -17,8 +17,8 @@ from ami_bakery.cli.commands.output import OutputFormat, add_output, output_file
 from ami_bakery.core.check.finding import Level, group_findings
 from ami_bakery.core.ci.annotations import code_quality, finding_note
 from ami_bakery.errors import UsageError
-from ami_bakery.inspect.checks import JOBS, PLAN_FAILED, check_images
-from ami_bakery.release.revoked_use import revoked_use
+from ami_bakery.inspect.checks import JOBS
+from ami_bakery.release.revoked_use import check_with_uses
 from ami_bakery.render.text import document, finding_json, finding_text, github_findings
 
 if TYPE_CHECKING:
@@ -56,10 +56,7 @@ def run(context: CommandContext) -> int:
     resolver = context.resolver()
     names = context.selected(resolver)
     outputs = output_files(resolver, context, names, _FORMATS)
-    found = check_images(resolver, names, jobs)
-    if found and not any(finding.code == PLAN_FAILED for findings in found.values() for finding in findings):
-        in_use = revoked_use(resolver, names)
-        found = {name: (*findings, *in_use.get(name, ())) for name, findings in found.items()}
+    found = check_with_uses(resolver, names, jobs)
     grouped = group_findings(found)
     rendered = document(
         [{"image": name, "findings": [finding_json(item) for item in items]} for name, items in found.items()]

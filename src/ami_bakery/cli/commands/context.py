@@ -45,6 +45,7 @@ class CommandContext(Frozen):
     run_local     (command, IAM policy file): runs a command against the embedded EC2; returns its exit status
     rerun_in_local  (options): runs this command again in an embedded EC2, with these options; returns its exit status
     add_local_ami   adds an AMI to the embedded EC2 that this process runs in; returns its id
+    open_page     opens a file in the web browser; returns False if there is none
     annotate      (notes, Markdown): shows them in the CI; None if the CI is not supported
     """
 
@@ -63,6 +64,7 @@ class CommandContext(Frozen):
     run_local: Callable[[Sequence[str], str | None], int]
     rerun_in_local: Callable[[str], int]
     add_local_ami: Callable[[StandIn], str]
+    open_page: Callable[[str], bool]
     annotate: Callable[[Sequence[Note], str], None] | None
 
     def answer(self, text: str) -> None:

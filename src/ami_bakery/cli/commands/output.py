@@ -31,6 +31,7 @@ class OutputFormat(StrEnum):
 
     TFVARS = "*.tfvars.json"
     VARIABLES = "*.env"
+    HTML = "*.html"
     JSON = "*.json"
     GITHUB = "GitHub's $GITHUB_OUTPUT"
     SHELL = "CircleCI's $BASH_ENV"
@@ -69,8 +70,18 @@ def output_files(
     resolver: Resolver, context: CommandContext, names: Sequence[str], formats: Collection[OutputFormat]
 ) -> tuple[OutputFile, ...]:
     """Finds the files of --output. Raises `UsageError` for a file that is not writable, or is an input of an image."""
-    paths = dict.fromkeys(context.arguments.output)
-    return tuple(_find_output(resolver, context, names, formats, path) for path in paths)
+    return find_outputs(resolver, context, names, formats, context.arguments.output)
+
+
+def find_outputs(
+    resolver: Resolver,
+    context: CommandContext,
+    names: Sequence[str],
+    formats: Collection[OutputFormat],
+    paths: Sequence[str],
+) -> tuple[OutputFile, ...]:
+    """Finds these files. Raises `UsageError` for a file that is not writable, or is an input of one of the images."""
+    return tuple(_find_output(resolver, context, names, formats, path) for path in dict.fromkeys(paths))
 
 
 def write_all(
@@ -116,6 +127,7 @@ def _format_of(context: CommandContext, path: str) -> OutputFormat | None:
         return OutputFormat.CODE_QUALITY
     endings = {
         _TFVARS: OutputFormat.TFVARS,
+        ".html": OutputFormat.HTML,
         ".json": OutputFormat.JSON,
         ".md": OutputFormat.MARKDOWN,
         ".env": OutputFormat.VARIABLES,

@@ -1,0 +1,67 @@
+"""The command `report`: files, streams, the browser, and refusals."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.harness import TOML, json_template
+
+if TYPE_CHECKING:
+    from tests.harness import Harness
+
+NAME = "ami-bakery-report.html"
+BROWSER = '#!/bin/sh\necho "$1" > "$HOME/opened"\n'
+
+
+@pytest.fixture
+def app(harness: Harness) -> Harness:
+    harness.write("bakery.toml", TOML)
+    harness.write("ami/app.json", json_template())
+    return harness
+
+
+def test_page_is_written_to_a_file_whose_path_is_printed(app: Harness) -> None:
+    """With --open, in the program that BROWSER names."""
+    browser = app.program("browser", BROWSER)
+    run = app.run("report", "--no-check", "--open", environment={"BROWSER": str(browser)})
+    assert run.answer == NAME
+    page = app.folder / NAME
+    assert page.read_text().startswith("<!doctype html>")
+    assert (app.folder.parent / "opened").read_text().strip() == page.as_uri()
+    both = app.run("report", "--no-check", "--output", "a.html", "--output", "a.json")
+    assert both.answer == "a.html\na.json"
+    assert json.loads((app.folder / "a.json").read_text())["images"][0]["image"] == "app"
+    printed = app.run("report", "--no-check", "--output", "-").answer
+    assert printed.startswith("<!doctype html>")
+    assert sorted(path.name for path in app.folder.iterdir()) == [NAME, "a.html", "a.json", "ami", "bakery.toml"]
+
+
+def test_wrong_use_is_refused_before_any_call_to_aws(app: Harness) -> None:
+    for arguments, status, message in (
+        (("--output", "ami/report.html"), 2, "it would be an input of image app"),
+        (("--output", "report.txt"), 2, "unrecognized file extension"),
+        (("--output", "absent/report.html"), 2, "folder not found"),
+        (("--output", "-", "--json"), 2, "--json prints to stdout, too"),
+        (("--output", "report.json", "--open"), 2, "no page is written to a file"),
+        (("--jobs", "0"), 2, "a whole number of at least 1"),
+        (("ap",), 2, "ap"),
+    ):
+        run = app.run("report", *arguments)
+        assert (run.status, run.stdout) == (status, ""), run.stderr
+        assert message in run.stderr
+    assert app.calls() == {}
+
+
+def test_report_fails_without_credentials_and_in_drop_in_mode(app: Harness) -> None:
+    missing: dict[str, str | None] = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
+    run = app.run("report", "--json", environment=missing | {"AWS_EC2_METADATA_DISABLED": "true"})
+    assert (run.status, run.stdout) == (1, "")
+    assert "credentials" in run.stderr
+    drop_in = app.run(
+        "report", "--json", environment={"PACKER_JSON_PATH": "ami/app.json", "AMI_DEFINITION_DIRS": "ami"}
+    )
+    assert (drop_in.status, drop_in.stdout) == (2, "")
+    assert "bakery.toml" in drop_in.stderr
