@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer, add_selection
@@ -85,8 +84,9 @@ def _is_page(output: OutputFile) -> bool:
 
 
 def _page(document: Mapping[str, Any]) -> str:
-    page: str = importlib.import_module("ami_bakery.render.report_page.page").render_page(document)
-    return page
+    from ami_bakery.render.report_page.page import render_page
+
+    return render_page(document)
 
 
 def _version() -> str:
