@@ -65,10 +65,13 @@ class GraphLayout(Frozen):
 
 
 class _Part(Frozen):
-    """A placed part of a graph, in its own coordinates.
+    """A placed part of a graph. It does not repeat its inner parts, since graphs can be deep.
 
-    port   the y at which edges reach it
-    open   lines that start at its left side, at `port`, and do not reach their origin yet
+    port    the y at which edges reach it
+    box     a box with its top left corner at 0, 0
+    boxes   how many boxes there are
+    inner   inner parts, and where their origin is
+    open    lines that start at the left side, at `port`, and do not reach their origin yet
     """
 
     left: float = 0
@@ -76,7 +79,9 @@ class _Part(Frozen):
     right: float = 0
     bottom: float = 0
     port: float = 0
-    places: tuple[tuple[str, Point], ...] = ()
+    box: str | None = None
+    boxes: int = 0
+    inner: tuple[tuple[_Part, Point], ...] = ()
     routes: tuple[Route, ...] = ()
     open: tuple[Route, ...] = ()
 
@@ -95,9 +100,9 @@ class _Part(Frozen):
             right=self.right + x,
             bottom=self.bottom + y,
             port=self.port + y,
-            places=tuple((box, (left + x, top + y)) for box, (left, top) in self.places),
-            routes=tuple(route.moved(x, y) for route in self.routes),
-            open=tuple(route.moved(x, y) for route in self.open),
+            boxes=self.boxes,
+            inner=((replace(self, open=()), (x, y)),),
+            open=tuple(line.moved(x, y) for line in self.open),
         )
 
     def joined(self, *start: Point) -> _Part:
@@ -148,9 +153,8 @@ class _Graph:
         grids = [_grid(branches, self._width, PART_GAP, HIGHEST_STACK)] if branches else []
         grids += [_grid(leaves, self._width, BOX_GAP, HIGHEST_STACK / 4)] if leaves else []
         if not grids:
-            return GraphLayout(width=0, height=0, places={}, routes=())
-        whole = _merged([grids[0], *(grid.at(0, grids[0].bottom + PART_GAP) for grid in grids[1:])])
-        return GraphLayout(width=whole.right, height=whole.bottom, places=dict(whole.places), routes=whole.routes)
+            return _flattened(_Part())
+        return _flattened(_merged([grids[0], *(grid.at(0, grids[0].bottom + PART_GAP) for grid in grids[1:])]))
 
     def _groups(self) -> list[list[str]]:
         """Returns each root of a tree, and each connected group of boxes that are not trees."""
@@ -174,14 +178,14 @@ class _Graph:
         return [(port, _stack(ports[port], room)) for port in sorted(ports)]
 
     def _tree(self, box: GraphBox) -> _Part:
-        tree = _Part(right=box.width, bottom=box.height, places=((box.id, (0, 0)),))
+        tree = _alone(box)
         spine = box.width + PARENT_GAP - SPINE_GAP
         for number, (port, block) in enumerate(self._blocks(box)):
             # The line to the first block is straight. Those to the others turn to the left of it, and end below it.
             placed = block.at(spine, tree.bottom + BOX_GAP) if number else block.moved(spine, port - block.port)
             lane = max(spine - LANE_GAP * number, box.width)
             tree = _merged([tree, placed.joined((box.width, port), (lane, port), (lane, placed.port))])
-        return replace(tree, port=box.port)
+        return tree
 
     def _layers(self, group: Sequence[str]) -> _Part:
         """Places boxes that are not trees in layers, together with the blocks of trees that hang on them."""
@@ -190,7 +194,7 @@ class _Graph:
         starts: dict[Edge, float] = {}
         for name in group:
             box = self._boxes[name]
-            parts[name] = _Part(right=box.width, bottom=box.height, port=box.port, places=((name, (0, 0)),))
+            parts[name] = _alone(box)
             edges |= {(name, edge.target): edge for edge in self._out[name] if edge.target not in self._trees}
             for port, block in self._blocks(box):
                 parts[name, port], starts[name, (name, port)] = block, port
@@ -203,8 +207,8 @@ class _Graph:
             # The boxes of a block are at the left side of their layer, and its lines in the gap before.
             line = to_blocks.get(key, ())
             pieces.append(part.at(left - SPINE_GAP, top).joined(*line[:-1]) if line else part.at(left, top))
-        pieces[0] = replace(pieces[0], routes=tuple(Route(edge=edge, points=lines[key]) for key, edge in edges.items()))
-        return _merged(pieces)
+        routes = tuple(Route(edge=edge, points=lines[key]) for key, edge in edges.items())
+        return replace(_merged(pieces), routes=routes)
 
 
 def _stack(members: Sequence[_Member], room: float) -> _Part:
@@ -220,8 +224,8 @@ def _stack(members: Sequence[_Member], room: float) -> _Part:
 
 
 def _branches_and_leaves(members: Sequence[_Member]) -> tuple[Sequence[_Member], Sequence[_Member]]:
-    branches = [member for member in members if len(member[1].places) > 1]
-    return branches, [member for member in members if len(member[1].places) == 1]
+    branches = [member for member in members if member[1].boxes > 1]
+    return branches, [member for member in members if member[1].boxes == 1]
 
 
 def _grid(members: Sequence[_Member], room: float, gap: float, highest: float) -> _Part:
@@ -255,7 +259,24 @@ def _merged(parts: Sequence[_Part]) -> _Part:
         right=max(part.right for part in parts),
         bottom=max(part.bottom for part in parts),
         port=parts[0].port,
-        places=tuple(place for part in parts for place in part.places),
-        routes=tuple(route for part in parts for route in part.routes),
+        boxes=sum(part.boxes for part in parts),
+        inner=tuple((replace(part, open=()), (0, 0)) for part in parts),
         open=tuple(line for part in parts for line in part.open),
     )
+
+
+def _flattened(whole: _Part) -> GraphLayout:
+    places: dict[str, Point] = {}
+    routes: list[Route] = []
+    waiting: list[tuple[_Part, Point]] = [(whole, (0, 0))]
+    while waiting:
+        part, (x, y) = waiting.pop()
+        if part.box is not None:
+            places[part.box] = (x, y)
+        routes += [route.moved(x, y) for route in part.routes]
+        waiting += [(inner, (x + left, y + top)) for inner, (left, top) in reversed(part.inner)]
+    return GraphLayout(width=whole.right, height=whole.bottom, places=places, routes=tuple(routes))
+
+
+def _alone(box: GraphBox) -> _Part:
+    return _Part(right=box.width, bottom=box.height, port=box.port, box=box.id, boxes=1)
