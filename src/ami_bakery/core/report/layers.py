@@ -13,6 +13,7 @@ from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
+from math import floor
 from typing import NamedTuple, TypeAlias, TypeVar
 
 Key: TypeAlias = Hashable
@@ -182,7 +183,8 @@ def _port_heights(
         for row in order:
             wanted = [_mean(heights, neighbours.get(key, ()), heights.get(key, 0)) for key in row]
             heights |= zip(row, _spaced(wanted, [sizes.get(key, _NO_SIZE) for key in row]), strict=True)
-    return heights
+    # Whole numbers, so that lines that should be straight are. Halves go up: gaps between whole numbers stay.
+    return {key: float(floor(round(height, 6) + 0.5)) for key, height in heights.items()}
 
 
 def _spaced(wanted: Sequence[float], sizes: Sequence[BoxSize]) -> list[float]:
