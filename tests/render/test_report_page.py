@@ -182,7 +182,7 @@ TEXTS_OF_AN_IMAGE = {
     "group": "Auto Scaling groups app-prod-blue",
     "configuration": "Launch configurations app-2024",
     "other": "SSM parameter /terraform/app/ami",
-    "unknown uses": "Unknown instances, launch templates",
+    "unknown uses": "Unknown instances launch templates",
     "stopped instance": "(stopped)",
     "size": "8.0 GiB",
     "cost": "$0.40",

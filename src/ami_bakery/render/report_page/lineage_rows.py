@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ami_bakery.render.report_page.labels import STATES
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
@@ -38,6 +39,12 @@ def lineage_rows(lineage: Mapping[str, Any]) -> tuple[LineageRow, ...]:
         for id_, node in nodes.items()
         if node["kind"] != "copy"
     )
+
+
+def graph_states(lineage: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the states of images in the graph: those that need attention first."""
+    states = {node["state"] for node in lineage["nodes"] if node["kind"] == "image"}
+    return tuple(state for state in STATES if state in states)
 
 
 def images_of_source(ami: str, images: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -156,6 +156,7 @@ def _searched(image: Mapping[str, Any], shown: Iterable[str]) -> Iterator[str]:
     yield image["parent"] or ""
     for build in image["builds"]:
         yield build["commit"] or ""
+        yield build["digest"] or ""
         yield from build["channels"] or ()
         for ami in build["amis"]:
             yield from (ami["ami"], ami["region"], ami["name"])

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from ami_bakery.render.report_page.embedding import content_policy, embedded_json, visible_document
 from ami_bakery.render.report_page.labels import STATES
-from ami_bakery.render.report_page.lineage_rows import lineage_rows
+from ami_bakery.render.report_page.lineage_rows import graph_states, lineage_rows
 from ami_bakery.render.report_page.lineage_svg import lineage_svg
 from ami_bakery.render.report_page.overview_rows import OverviewRow, choices, overview_rows, state_counts
 from ami_bakery.render.report_page.page_templates import page_environment
@@ -59,6 +59,7 @@ def _views(report: Mapping[str, Any]) -> dict[str, Any]:
         "finding_count": sum(len(image["findings"] or ()) for image in images),
         "unchecked": [image["image"] for image in images if image["findings"] is None],
         "graph": Markup(lineage_svg(report["lineage"])),  # noqa: S704 (escapes its texts)
+        "graph_states": graph_states(report["lineage"]),
         "lineage": lineage_rows(report["lineage"]),
         "prune_rows": prune_rows(images),
         "prune_counts": prune_counts(images),

@@ -26,13 +26,14 @@ const PART_WORDS = { files: "Files", variables: "Variables", base: "Source AMI",
 const changeWord = (change) => (change.before === null ? "Added" : change.after === null ? "Removed" : "Changed");
 const dateOf = (build) => (build.created ? build.created.slice(0, 16).replace("T", " ") : "unknown date");
 
+/** One step has words for exactly these builds; of several steps, each is shown with its build. */
 const detailOf = (change) => {
   if (change.steps.length === 1) return [visible(change.steps[0].detail)];
   const list = create("ul", { className: "plain" });
   for (const { build, detail } of change.steps) {
     list.append(create("li", {}, create("span", { className: "none", textContent: `${dateOf(build)}: ` }), visible(detail)));
   }
-  return [`In ${counted(change.steps.length, "build")}`, list];
+  return [`${changeWord(change)}, in ${counted(change.steps.length, "build")}`, list];
 };
 
 const labelled = (label, ...children) => {
@@ -42,7 +43,7 @@ const labelled = (label, ...children) => {
 };
 
 const changesTable = (changes) => {
-  const titles = ["Subject", "Part", "Change", "Detail"];
+  const titles = ["Subject", "Part", "Change"];
   const head = create("tr", {}, ...titles.map((text) => create("th", { scope: "col", textContent: text })));
   const order = Object.keys(PART_WORDS);
   const sorted = changes.sort((one, other) => order.indexOf(one.part) - order.indexOf(other.part));
@@ -52,8 +53,7 @@ const changesTable = (changes) => {
       {},
       create("th", { scope: "row" }, create("code", { textContent: visible(change.subject) })),
       labelled("Part", PART_WORDS[change.part]),
-      labelled("Change", changeWord(change)),
-      labelled("Detail", ...detailOf(change)),
+      labelled("Change", ...detailOf(change)),
     ),
   );
   const caption = create("caption", { textContent: "Differences between the two builds" });

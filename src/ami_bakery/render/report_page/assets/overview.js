@@ -68,6 +68,11 @@ const overviewQuery = () => {
   return query;
 };
 
+const overviewQueryText = () => {
+  const text = overviewQuery().toString();
+  return text && `?${text}`;
+};
+
 const changeOverview = () => {
   replaceQuery("/", overviewQuery());
   filterOverview();

@@ -33,7 +33,8 @@ const relativeFormat = new Intl.RelativeTimeFormat("en");
 
 const relative = (machine) => {
   const seconds = (Date.parse(machine) - Date.now()) / 1000;
-  const [unit, size] = UNITS.find(([, length]) => Math.abs(seconds) >= length) ?? ["second", 1];
+  const [unit, size] = UNITS.find(([, length]) => Math.abs(seconds) >= length) ?? [];
+  if (!unit) return seconds > 5 ? "in less than a minute" : "less than a minute ago"; // clocks differ
   return relativeFormat.format(Math.trunc(seconds / size), unit);
 };
 

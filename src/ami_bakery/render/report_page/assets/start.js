@@ -84,6 +84,8 @@ const show = (view, query) => {
   else showCompare(view, query);
   if (!changed) return;
   const heading = find("h2", view);
+  const notice = find("#unknown");
+  if (notice) notice.open = view.dataset.path === "/";
   document.title = `${heading.textContent.trim()} · AMI report`;
   for (const link of findAll("nav a")) {
     if (link.hash === `#${view.dataset.path}`) link.setAttribute("aria-current", "page");
@@ -109,7 +111,7 @@ const onClick = (event) => {
   if (target.matches(".copy")) onCopy(target);
   else if (target.matches(".sort")) onSort(target.closest("th"));
   else if (target.dataset.graph) GRAPH_ACTIONS[target.dataset.graph]();
-  else if (target.matches(".skip")) skip(event);
+  else if (target.matches('[href^="#"]:not([href^="#/"])')) jump(event, target);
   else if (target.dataset.stateLink !== undefined) chooseState(event, target);
 };
 
@@ -119,9 +121,12 @@ const onSort = (cell) => {
   else sortTable(table, ...nextSort(cell));
 };
 
-const skip = (event) => {
+/** Moves to a part of the page. The URL keeps the view. */
+const jump = (event, link) => {
   event.preventDefault();
-  find("#main").focus();
+  const target = document.getElementById(link.hash.slice(1));
+  target.focus({ preventScroll: true });
+  target.scrollIntoView();
 };
 
 const chooseState = (event, link) => {
@@ -149,7 +154,28 @@ const onAfterPrint = () => {
   for (const details of opened.splice(0)) details.open = false;
 };
 
+const onKey = (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  const typing = event.target.matches("input, select, textarea");
+  if (event.key === "/" && !typing) searchByKey(event);
+  else if (event.key === "Escape" && event.target.name === "text") {
+    event.target.value = "";
+    changeOverview();
+  } else if (event.key === "Escape" && !typing && current?.matches(".image")) location.hash = overviewHash();
+};
+
+/** The URL of the overview, with its filters. */
+const overviewHash = () => `#/${overview.form ? overviewQueryText() : ""}`;
+
+const searchByKey = (event) => {
+  if (!overview.form) return;
+  event.preventDefault();
+  if (current.dataset.path !== "/") location.hash = overviewHash();
+  setTimeout(() => overview.form.elements.text.focus()); // after the view is shown
+};
+
 document.addEventListener("click", onClick);
+document.addEventListener("keydown", onKey);
 document.addEventListener("input", onInput);
 document.addEventListener("submit", (event) => event.preventDefault());
 document.addEventListener("reset", (event) => {
