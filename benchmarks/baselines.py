@@ -61,9 +61,33 @@ def environment_with(name: str, requirement: str) -> Baseline:
     return Baseline(path=str(folder / "bin"))
 
 
+def node_modules(*packages: str) -> Baseline:
+    """Returns the `node_modules` folder with these packages of npm, installed if necessary."""
+    folder = cache() / "tables"
+    ready = folder / ".ready"
+    if not ready.is_file() or ready.read_text() != " ".join(packages):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        runners = Path(__file__).parent.parent / "scripts/ci-runners"
+        found = subprocess.run([runners, sys.executable], capture_output=True, text=True, check=False)
+        if found.returncode != 0:
+            return Baseline(missing="Node.js cannot be installed by scripts/ci-runners")
+        environment = {**os.environ, "PATH": f"{found.stdout.strip()}/bin:{os.environ['PATH']}"}
+        npm = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
+        done = subprocess.run([*npm, *packages], env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            return Baseline(missing=f"npm cannot install {', '.join(packages)}")
+        ready.write_text(" ".join(packages))
+    return Baseline(path=str(folder / "node_modules"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Baselines:
-    """All baselines. `boto3` and `aws` are `bin` folders: of a Python with boto3, and of the AWS CLI."""
+    """All baselines.
+
+    boto3, aws  `bin` folders: of a Python with boto3, and of the AWS CLI
+    tables      `node_modules` with libraries that show tables in a browser
+    """
 
     original: Baseline
     boto3: Baseline
@@ -72,6 +96,8 @@ class Baselines:
     b3sum: Baseline
     packer: Baseline
     curl: Baseline
+    tables: Baseline
+    chromium: Baseline
 
 
 def find_baselines(source: str | None) -> Baselines:
@@ -84,6 +110,8 @@ def find_baselines(source: str | None) -> Baselines:
         b3sum=on_path("b3sum"),
         packer=on_path("packer"),
         curl=on_path("curl"),
+        tables=node_modules("datatables.net@3.1.2", "datatables.net-dt@3.1.2", "tabulator-tables@6.5.3"),
+        chromium=on_path("chromium"),
     )
 
 

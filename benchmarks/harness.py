@@ -38,6 +38,8 @@ class Scale:
     sparse_size: int = 10_000_000_000
     amis: int = 10_000
     images: tuple[int, ...] = (1, 100, 1_000)
+    reported_images: int = 200
+    reported_builds: int = 20
 
     @property
     def large(self) -> str:
@@ -55,6 +57,8 @@ SMALL = Scale(
     sparse_size=100_000_000,
     amis=300,
     images=(1, 10, 30),
+    reported_images=103,
+    reported_builds=2,
 )
 
 

@@ -13,6 +13,7 @@ from benchmarks.results import CaseResult, Results
 OURS = ("drop-in", "bakery.toml")
 _UNCHANGED = {"drop-in": 0.30, "bakery.toml": 0.38}
 _BAKE = {"original": 1.0, "packer build": 1.2}
+_PAGE = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,7 @@ def thresholds(results: Results) -> Iterator[Threshold]:
             yield from _near_the_limit(case)
     yield from _of_plans(results)
     yield from _overhead(results)
+    yield from _pages(results)
     for case in results.cases:
         if case.name.startswith(("memory", "digest, 20,000", "digest, 2 GB")):
             yield from _memory(case)
@@ -116,6 +118,16 @@ def _overhead(results: Results) -> Iterator[Threshold]:
     for baseline, limit in _BAKE.items():
         for ours, other in _pairs(case, baseline) if case else ():
             yield Threshold(title=f"bake: {ours.name} / {baseline}", figure=ratio_of(ours, other), limit=limit)
+
+
+def _pages(results: Results) -> Iterator[Threshold]:
+    for start in ("page, first paint", "page, first filter"):
+        case = results.case(start)
+        ours = case and case.entry("report")
+        for library in ("DataTables", "Tabulator"):
+            other = case and case.entry(library)
+            if ours and other:
+                yield Threshold(title=f"{start}: report / {library}", figure=ratio_of(ours, other), limit=_PAGE)
 
 
 def _memory(case: CaseResult) -> Iterator[Threshold]:

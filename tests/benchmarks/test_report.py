@@ -9,7 +9,10 @@ from benchmarks.comparison import Case, Contender, Entry, Kind, Run, WrongAnswer
 from benchmarks.figures import ratio
 from benchmarks.report import RESULTS, redraw
 from benchmarks.results import CaseResult, Results, from_json, merged, to_json
+from benchmarks.table_pages import BUILD_COLUMNS, IMAGE_COLUMNS, build_rows, image_rows
 from benchmarks.thresholds import ratio_of, thresholds
+
+from tests.report.documents import large_document
 
 
 def entry(name: str, *seconds: float, kind: Kind = Kind.OURS, peak_kib: int = 1000) -> Entry:
@@ -83,3 +86,23 @@ def test_a_contender_that_fails_or_does_other_work_is_an_error() -> None:
 def test_a_missing_contender_is_reported_as_not_run() -> None:
     (found,) = run_case(Case(name="case", about="", contenders=(contender("a", "", missing="no a here"),), rounds=1))
     assert (found.runs, found.missing) == ((), "no a here")
+
+
+def test_a_contender_that_reports_its_own_time_is_not_timed_as_a_whole() -> None:
+    reporting = Contender(name="a", kind=Kind.OURS, command=("/bin/sh", "-c", "echo x; echo 2.5 300"), reports=True)
+    (found,) = run_case(Case(name="case", about="", contenders=(reporting,), rounds=1))
+    assert [(run.seconds, run.peak_kib) for run in found.runs] == [(2.5, 300)]
+
+
+def test_pages_are_compared_with_those_of_libraries() -> None:
+    contenders = (entry("report", 3), entry("DataTables", 2), entry("Tabulator", 1))
+    found = thresholds(results(*contenders, name="page, first paint"))
+    assert [(threshold.figure.value, threshold.is_met) for threshold in found] == [(1.5, True), (3, False)]
+
+
+def test_pages_of_libraries_have_a_row_for_each_image_and_each_build() -> None:
+    document = large_document(images=12, builds=3)
+    assert len(image_rows(document)) == 12
+    assert len(build_rows(document)) == 36
+    assert {len(row) for row in image_rows(document)} == {len(IMAGE_COLUMNS)}
+    assert {len(row) for row in build_rows(document)} == {len(BUILD_COLUMNS)}
