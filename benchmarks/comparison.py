@@ -143,7 +143,10 @@ def _timed(contender: Contender) -> Run:
         stdout=subprocess.PIPE if contender.reports else subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    answer = process.stdout.read().decode() if process.stdout else ""
+    answer = ""
+    if process.stdout is not None:
+        with process.stdout:
+            answer = process.stdout.read().decode()
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
