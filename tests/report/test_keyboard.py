@@ -5,6 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Page, expect
 
 from tests.report.conftest import OpenTab
+from tests.report.test_overview import expect_shown, shown
 
 _FOCUSED = """() => {
   const element = document.activeElement;
@@ -60,6 +61,24 @@ def test_columns_are_sorted_with_the_keyboard(tab: OpenTab) -> None:
     expect(header).to_have_attribute("aria-sort", "ascending")
     page.keyboard.press("Space")
     expect(header).to_have_attribute("aria-sort", "descending")
+
+
+def test_slash_focuses_the_search_and_escape_clears_it(tab: OpenTab) -> None:
+    page = tab().page
+    everything = set(shown(page))
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("vault")
+    expect_shown(page, {"vault"})
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("searchbox")).to_have_value("")
+    expect_shown(page, everything)
+
+
+def test_escape_leads_from_an_image_to_the_overview(tab: OpenTab) -> None:
+    page = tab(route="#/image/app").page
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("main").get_by_role("heading", level=2)).to_have_text("Overview")
 
 
 def test_back_restores_the_focus_or_the_heading(tab: OpenTab) -> None:

@@ -14,7 +14,7 @@ from tests.report.documents import empty_document, small_document
 
 VIEWS = {"#/": "Overview", "#/lineage": "Lineage", "#/prune": "Prune", "#/orphans": "Orphans", "#/findings": "Findings"}
 """The names of the views in the navigation, by URL."""
-HEADINGS = VIEWS | {"#/orphans": "Orphaned resources", "#/findings": "Findings of check"}
+HEADINGS = VIEWS | {"#/findings": "Findings of check"}
 
 
 def heading(page: Page) -> str:
