@@ -61,9 +61,9 @@ class _History:
         self.image = image
         is_drop_in = resolver.config.has(image) and resolver.image(image).scheme is Scheme.SHA1
         self._parts = _DROP_IN_PARTS if is_drop_in else tuple(ManifestPart)
-        self._amis = tuple(reversed(amis))
-        self.builds = {ami.id: _tagged(ami, is_drop_in=is_drop_in) for ami in self._amis}
-        tags = {ami.id: ami.tags.get(COMMIT_TAG, "").partition("+") for ami in self._amis}
+        self._keys = tuple(reversed([key_of(ami) for ami in amis]))
+        self.builds = {ami.id: _tagged(ami, is_drop_in=is_drop_in) for ami in reversed(amis)}
+        tags = {ami.id: ami.tags.get(COMMIT_TAG, "").partition("+") for ami in amis}
         self.commits = {ami: commit for ami, (commit, _, _) in tags.items() if is_commit_id(commit)}
         self._dirty = frozenset(ami for ami, (_, _, dirty) in tags.items() if dirty)
         self._newest = frozenset(list(self.builds)[-READ_BUILDS:])
@@ -94,8 +94,7 @@ class _History:
             if read is not None and ami == chosen:
                 build = replace(build, manifest=read.manifest, in_manifest=read.parts)
             builds.append(build)
-        keys = [key_of(ami) for ami in self._amis]
-        return dict(zip(keys[1:], changes_between(builds, self._parts), strict=True))
+        return dict(zip(self._keys[1:], changes_between(builds, self._parts), strict=True))
 
     def _why_unknown(self, ami: str, known: Mapping[str, CommitInfo]) -> str:
         commit = self.commits.get(ami)

@@ -5,8 +5,9 @@ of a build are the subjects whose state differs from the build before. So the fi
 subject in a range of builds are its states at the ends of the range, also if details are unknown in between.
 
 The state of a part is the digest in the AMI's tag. Details come from manifests; they are exact if a manifest has the
-digest of the tag. All builds with the same digest of a part have the same details. A part without exact details has a
-state of its own, whose subject is the part: whoever compares two such builds sees that the list may be incomplete.
+digest of the tag. All builds with the same digest of a part have the same details. The part itself is a subject, too:
+for its exact details it has one state, and for each digest without them another. So a comparison with such a build has
+a change of the part, which says that the list may be incomplete.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class PastBuild(Frozen):
 class BuildChange(Frozen):
     """A subject that differs between two builds.
 
-    subject  a file, a variable, a setting; or the part itself if not all of its details are known
+    subject  a file, a variable, a setting; or the part itself, for what is not known in detail
     before   number of the state in the older build; None if the subject is absent
     after    the same, in the newer build
     detail   a clause for exactly these two builds
@@ -164,8 +165,7 @@ class _StateNumbers:
         """Returns the number of each subject of a part."""
         if (part, state.key) not in self._of_state:
             subjects = dict(_subjects(state.manifest, part)) if state.manifest is not None else {}
-            if not state.is_exact:
-                subjects[part.value] = state.key
+            subjects[part.value] = None if state.is_exact else state.key
             self._of_state[part, state.key] = {
                 subject: self._number(part, subject, fingerprint) for subject, fingerprint in subjects.items()
             }
