@@ -15,9 +15,9 @@ from ami_bakery.render.report_page.embedding import anchor, embedded_json, visib
 from ami_bakery.render.report_page.labels import PRUNE_ACTIONS, PRUNE_REASONS, STATES
 from ami_bakery.render.report_page.lineage_rows import lineage_rows
 from ami_bakery.render.report_page.overview_rows import overview_rows, reason_clauses
-from ami_bakery.render.report_page.page_templates import keep_words, tag_groups, with_image
+from ami_bakery.render.report_page.page_templates import by_part, keep_words, tag_groups, with_image
 from ami_bakery.render.report_page.prune_rows import prune_counts, prune_rows
-from ami_bakery.render.report_page.usage_words import usage_counts, usage_lines
+from ami_bakery.render.report_page.usage_words import usage_counts, usage_lines, used_beyond_channels
 from tests.documents import ROOT
 from tests.report.documents import small_document
 
@@ -228,3 +228,24 @@ def test_equal_tags_of_regions_are_one_group() -> None:
 def test_keep_is_described() -> None:
     assert keep_words({"last": 1, "within_seconds": None}) == "the newest 1 build"
     assert keep_words({"last": 5, "within_seconds": 86400}) == "the newest 5 builds, and builds younger than 1 day"
+
+
+def test_a_channel_of_the_image_is_not_a_use() -> None:
+    channels = [{"parameter": "/ami-bakery/app/prod"}]
+    own = NO_USES | {"others": [{"kind": "SSM parameter", "name": "/ami-bakery/app/prod"}]}
+    other = NO_USES | {"others": [{"kind": "SSM parameter", "name": "/terraform/app"}]}
+    assert not used_beyond_channels({"used": True, "amis": [{"uses": own}]}, channels)
+    assert used_beyond_channels({"used": True, "amis": [{"uses": own}, {"uses": other}]}, channels)
+    assert used_beyond_channels({"used": True, "amis": [{"uses": NO_USES}]}, channels)
+    assert not used_beyond_channels({"used": None, "amis": [{"uses": other}]}, channels)
+
+
+def test_changes_are_grouped_and_name_their_subject_once() -> None:
+    changes = [
+        {"part": "tools", "subject": "packer", "detail": "changed from 1 to 2"},
+        {"part": "files", "subject": "a.sh", "detail": "a.sh changed"},
+    ]
+    assert by_part(changes) == (
+        ("Files", (("a.sh", "changed"),)),
+        ("Tools", (("packer", "changed from 1 to 2"),)),
+    )

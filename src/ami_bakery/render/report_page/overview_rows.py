@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.render.report_page.labels import STATES
-from ami_bakery.render.report_page.usage_words import usage_counts, usage_names
+from ami_bakery.render.report_page.usage_words import usage_counts, usage_names, without_channels
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
@@ -120,7 +120,9 @@ def _row(image: Mapping[str, Any]) -> OverviewRow:
         in_use=bool(used),
         channels=tuple(dict.fromkeys(channel["channel"] for channel in image["channels"] or ())),
         channels_known=image["channels"] is not None,
-        usage=usage_counts(ami["uses"] for build in builds for ami in build["amis"]),
+        usage=usage_counts(
+            without_channels(ami["uses"], image["channels"] or ()) for build in builds for ami in build["amis"]
+        ),
         tags=tags,
         searched=" ".join(dict.fromkeys(filter(None, _searched(image, (*reasons, *tags))))).lower(),
     )

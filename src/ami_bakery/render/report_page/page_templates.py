@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,14 @@ from ami_bakery.render.report_page import humanized, labels, overview_rows, prun
 from ami_bakery.render.report_page.console_links import console_url
 from ami_bakery.render.report_page.embedding import anchor, web_url
 from ami_bakery.render.report_page.lineage_rows import images_of_source
-from ami_bakery.render.report_page.usage_words import usage_lines
+from ami_bakery.render.report_page.usage_words import usage_lines, used_beyond_channels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 TEMPLATES = Path(__file__).parent / "templates"
 _LONGEST_REASON = 160
+_COMMAND = re.compile(r"`([^`]+)`")
 
 
 class PageEnvironment(Environment):
@@ -63,6 +65,7 @@ def page_environment() -> PageEnvironment:
         "tag_groups": tag_groups,
         "truncated": truncated,
         "usage_lines": usage_lines,
+        "used_beyond_channels": used_beyond_channels,
         "web_url": web_url,
         "with_commands": with_commands,
         "with_image": with_image,
@@ -79,10 +82,15 @@ def page_environment() -> PageEnvironment:
     return environment
 
 
-def by_part(changes: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, tuple[Mapping[str, Any], ...]], ...]:
-    """Groups changes by the part of the definition, which is given by its label."""
-    groups = {part: tuple(change for change in changes if change["part"] == part) for part in labels.PARTS}
+def by_part(changes: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    """Groups changes by the label of their part. Each is its subject, and the rest of the clause."""
+    groups = {part: tuple(_clause(change) for change in changes if change["part"] == part) for part in labels.PARTS}
     return tuple((labels.PARTS[part], group) for part, group in groups.items() if group)
+
+
+def _clause(change: Mapping[str, Any]) -> tuple[str, str]:
+    subject, detail = change["subject"], change["detail"]
+    return subject, detail.removeprefix(subject).strip()
 
 
 def keep_words(keep: Mapping[str, Any]) -> str:
@@ -117,6 +125,6 @@ def with_commands(sentence: str, image: str = "") -> Markup:
     if isinstance(sentence, Markup):
         return sentence
     name = shlex.quote(image)
-    parts = (part.replace("{image}", name) for part in sentence.split("`"))
+    parts = (part.replace("{image}", name) for part in _COMMAND.split(sentence))
     marked = (Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts))
     return Markup("").join(marked)

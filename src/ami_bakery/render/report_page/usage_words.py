@@ -18,6 +18,25 @@ _KINDS = {
 }
 
 
+def used_beyond_channels(build: Mapping[str, Any], channels: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether something uses a build besides the SSM parameters of these channels."""
+    if not build["used"]:
+        return False
+    uses = [ami["uses"] for ami in build["amis"]]
+    return not any(map(_is_used, uses)) or any(_is_used(without_channels(use, channels)) for use in uses)
+
+
+def without_channels(uses: Mapping[str, Any], channels: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Leaves out the SSM parameters of these channels."""
+    parameters = tuple(channel["parameter"] for channel in channels)
+    others = uses["others"]
+    return {**uses, "others": others and [other for other in others if not other["name"].endswith(parameters)]}
+
+
+def _is_used(uses: Mapping[str, Any]) -> bool:
+    return any(uses[kind] for kind in _KINDS)
+
+
 def usage_counts(uses: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """Counts what uses any of these AMIs: `("3 instances", "1 launch template")`.
 

@@ -17,7 +17,8 @@ const setupGraph = () => {
 /** Shows the whole graph, but not smaller than `smallest`. */
 const fitGraph = (smallest = 0.05) => {
   const { canvas, width, height } = graph;
-  const fitting = Math.min(canvas.clientWidth / width, canvas.clientHeight / height, 1);
+  const highest = parseFloat(getComputedStyle(canvas).maxHeight) || innerHeight;
+  const fitting = Math.min(canvas.clientWidth / width, highest / height, 1);
   zoomGraph(Math.max(fitting, smallest) / graph.scale, 0, 0);
   canvas.scrollTo(0, Math.max(0, (canvas.scrollHeight - canvas.clientHeight) / 2));
 };

@@ -26,12 +26,15 @@ const PART_WORDS = { files: "Files", variables: "Variables", base: "Source AMI",
 const changeWord = (change) => (change.before === null ? "Added" : change.after === null ? "Removed" : "Changed");
 const dateOf = (build) => (build.created ? build.created.slice(0, 16).replace("T", " ") : "unknown date");
 
+/** The clause of a change, without the subject if it begins with it. */
+const clause = (change, detail) => visible(detail.startsWith(`${change.subject} `) ? detail.slice(change.subject.length + 1) : detail);
+
 /** One step has words for exactly these builds; of several steps, each is shown with its build. */
 const detailOf = (change) => {
-  if (change.steps.length === 1) return [visible(change.steps[0].detail)];
+  if (change.steps.length === 1) return [clause(change, change.steps[0].detail)];
   const list = create("ul", { className: "plain" });
   for (const { build, detail } of change.steps) {
-    list.append(create("li", {}, create("span", { className: "none", textContent: `${dateOf(build)}: ` }), visible(detail)));
+    list.append(create("li", {}, create("span", { className: "none", textContent: `${dateOf(build)}: ` }), clause(change, detail)));
   }
   return [`${changeWord(change)}, in ${counted(change.steps.length, "build")}`, list];
 };

@@ -149,8 +149,10 @@ const onBeforePrint = () => {
     details.open = true;
     opened.push(details);
   }
+  for (const time of findAll("time[data-minute]")) time.textContent = time.dataset.minute;
 };
 const onAfterPrint = () => {
+  for (const root of [find("header"), ...prepared]) showTimes(root);
   for (const details of opened.splice(0)) details.open = false;
 };
 
@@ -187,6 +189,7 @@ document.addEventListener("reset", (event) => {
 addEventListener("hashchange", route);
 addEventListener("beforeprint", onBeforePrint);
 addEventListener("afterprint", onAfterPrint);
+matchMedia("print").addEventListener("change", (media) => (media.matches ? onBeforePrint() : onAfterPrint()));
 document.addEventListener("DOMContentLoaded", () => {
   collectViews();
   if (!current) route();
