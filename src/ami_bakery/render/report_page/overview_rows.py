@@ -61,6 +61,11 @@ class OverviewRow(Frozen):
     tags: tuple[str, ...]
     searched: str
 
+    @property
+    def shown_reasons(self) -> tuple[str, ...]:
+        """The reasons, unless nothing is to be done."""
+        return () if self.state == "current" else self.reasons
+
 
 class Choices(Frozen):
     """The values that the overview can be filtered by."""
