@@ -43,6 +43,12 @@ def test_no_view_scrolls_horizontally_at_400_pixels(tab: OpenTab, document: str)
     assert {route: wide for route, wide in found.items() if wide} == {}
 
 
+@pytest.mark.parametrize("width", [700, 1024, 1180, 1257, 1600])
+def test_no_view_scrolls_horizontally_at_other_widths(tab: OpenTab, width: int) -> None:
+    opened = tab(viewport={"width": width, "height": 800})
+    assert {route: wide for route in ROUTES if (wide := overflow(opened.open(route)))} == {}
+
+
 @pytest.mark.parametrize("document", ["small", "hostile", "empty"])
 def test_axe_finds_nothing_serious_in_any_view(tab: OpenTab, document: str) -> None:
     opened = tab(document)

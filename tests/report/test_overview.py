@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from ami_bakery.render.report_page.overview_rows import overview_rows
 from tests.report.conftest import OpenTab
 from tests.report.documents import large_document, small_document
 
@@ -36,6 +37,14 @@ def test_each_image_is_in_the_table_with_its_state_amis_channels_and_tags(tab: O
     base = next(image for image in IMAGES if image["image"] == "base")
     for ami in base["amis"].values():
         expect(table(page).get_by_text(ami, exact=True)).to_be_visible()
+
+
+def test_an_image_that_is_current_has_no_reasons() -> None:
+    """`plan` gives the AMIs that match as the reasons to reuse them, and they are in the row already."""
+    document = small_document()
+    document["images"][0]["reasons"] = [{"kind": "ami", "subject": "ami-1", "detail": "ami-1 matches"}]
+    rows = overview_rows(document["images"])
+    assert (rows[0].reasons, bool(rows[1].reasons)) == ((), True)
 
 
 FILTERS = {
