@@ -67,7 +67,7 @@ def blocks(path: str, language: str, *, mark: str | None = None) -> list[str]:
 def links_of(document: str) -> list[str]:
     """Returns the targets of links and images."""
     text = _CODE.sub("", (ROOT / document).read_text())
-    return [match["target"] or match["tag"] for match in _LINK.finditer(text)]
+    return [match["target"] or match["source"] for match in _LINK.finditer(text)]
 
 
 def code_of(document: str) -> list[str]:

@@ -38,7 +38,6 @@ COMMANDS = (
     ("check", "--json"),
     ("images", "--json"),
     ("images",),
-    ("report", "--json"),
 )
 
 

@@ -20,7 +20,6 @@ COMMANDS = (
     ("check",),
     ("inputs",),
     ("images",),
-    ("report", "--json"),
     ("digest", "--changed-since", "HEAD"),
     ("plan", "--changed-since", "HEAD"),
     ("check", "--changed-since", "HEAD"),

@@ -224,7 +224,7 @@ def test_files_named_in_code_and_documents_exist() -> None:
     named = re.compile(r"(?<![\w/.~-])(?:docs|examples|scripts|tests)/[\w./-]*\w")
     missing = []
     for path in files:
-        if path.suffix in (".pyc", ".svg") or "node_modules" in path.parts:
+        if path.suffix in (".pyc", ".svg", ".png") or "node_modules" in path.parts:
             continue
         found = set(named.findall(path.read_text()))
         missing += [f"{path.relative_to(ROOT)}: {name}" for name in sorted(found) if not (ROOT / name).exists()]
