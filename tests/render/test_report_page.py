@@ -151,7 +151,7 @@ def test_each_image_has_a_row_and_a_section() -> None:
 
 TEXTS_OF_AN_IMAGE = {
     "state": "Behind",
-    "what the state means": "Its definition changed since its newest AMI was built.",
+    "what the state means": "Its definition changed since its newest AMI was built",
     "command": "ami-bakery bake app",
     "reason": "images/app/setup.sh: changed since commit 1f2e3d4",
     "tag": "team=payments",
@@ -186,7 +186,7 @@ TEXTS_OF_AN_IMAGE = {
     "stopped instance": "(stopped)",
     "size": "8.0 GiB",
     "cost": "$0.40",
-    "prune": "a channel has it: prod",
+    "prune": "channel: prod",
     "copy": "copy of ami-",
     "channel": "prod eu-west-1 has another build",
     "missing channel": "missing",

@@ -16,7 +16,7 @@ from ami_bakery.render.report_page.labels import PRUNE_ACTIONS, PRUNE_REASONS, S
 from ami_bakery.render.report_page.lineage_rows import lineage_rows
 from ami_bakery.render.report_page.overview_rows import overview_rows, reason_clauses
 from ami_bakery.render.report_page.page_templates import by_part, keep_words, tag_groups, with_image
-from ami_bakery.render.report_page.prune_rows import prune_counts, prune_rows
+from ami_bakery.render.report_page.prune_rows import prune_counts, prune_rows, prune_why
 from ami_bakery.render.report_page.usage_words import usage_counts, usage_lines, used_beyond_channels
 from tests.documents import ROOT
 from tests.report.documents import small_document
@@ -203,6 +203,22 @@ def test_prune_lists_what_changes_and_counts_what_stays() -> None:
     considered = [ami for image in images for build in image["builds"] for ami in build["amis"] if ami["prune"]]
     assert sum(row.amis for row in counts) == len(considered)
     assert counts[0].action == "deregister"
+
+
+@pytest.mark.parametrize(
+    ("action", "reason", "detail", "text"),
+    [
+        ("keep", "channel", "prod", "channel: prod"),
+        ("keep", "last", "one of the newest 3 builds", "one of the newest 3 builds"),
+        ("keep", "unknown", "EC2 has no creation date", "unknown: EC2 has no creation date"),
+        ("keep", "no-policy", None, "the image has no keep setting"),
+        ("wait", "quarantine", "until 2026-03-11 09:30Z", "quarantine until 2026-03-11 09:30Z"),
+        ("deregister", "expired", "nothing needs it", "nothing needs it"),
+        ("keep", "new-reason", "x", "new-reason: x"),
+    ],
+)
+def test_why_prune_chose_an_action_says_nothing_twice(action: str, reason: str, detail: str | None, text: str) -> None:
+    assert prune_why({"prune": {"action": action, "reason": reason, "detail": detail}}) == text
 
 
 def test_lineage_rows_have_both_directions_and_copies() -> None:

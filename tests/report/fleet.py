@@ -68,7 +68,7 @@ def new_ami(image: str, number: int, region: str, days: float, **other: Any) -> 
         "last_launched": None,
         "quarantined": None,
         "uses": new_uses(),
-        "prune": new_prune("keep", "last"),
+        "prune": new_prune("keep", "last", "one of the newest 3 builds"),
     }
     return ami | other
 

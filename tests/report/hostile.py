@@ -33,8 +33,10 @@ URLS = (
     "file:///etc/passwd#{}",
     "vbscript:window.hacked=1//{}",
 )
-RESERVED = {"bastion": "__proto__", "vault": "constructor", "legacy-api": "toString", "team": "__proto__"}
-"""Names that every object of JavaScript has."""
+RESERVED = {"bastion": "__proto__", "vault": "constructor", "legacy-api": "toString", "team": "__proto__"} | {
+    "windows": "windows" + "W" * 230
+}
+"""Names that every object of JavaScript has, and a long one."""
 
 _URL_KEYS = frozenset({"url", "commit_url", "job"})
 _ENUMS = frozenset({"action", "state", "part", "level", "mode", "tested", "type"})

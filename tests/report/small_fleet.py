@@ -73,7 +73,9 @@ def _base() -> dict[str, Any]:
         for number, days in ((1, 96), (2, 61), (3, 28), (4, 4.2))
     ]
     builds[-1]["state"] = "current"
-    builds[0]["amis"][0]["prune"] = new_prune("keep", "parent", "app is built from it")
+    builds[0]["amis"][0]["prune"] = new_prune(
+        "keep", "parent", f"app {id_of('ami', 'app', 1, REGIONS[0])} was built from it"
+    )
     builds[-1]["amis"][0]["uses"] = new_uses(instances=[new_instance("base", number) for number in range(2)])
     builds[-1]["amis"][0]["shared_with"] = ["123456789012", "o-a1b2c3d4e5"]
     template, script = ("files", "images/base/base.pkr.hcl"), ("files", "images/base/setup.sh")
@@ -117,16 +119,20 @@ def _app() -> dict[str, Any]:
     builds[0]["amis"][0] |= {
         "state": "disabled",
         "quarantined": ago(5),
-        "prune": new_prune("wait", "quarantine", ago(-9)),
+        "prune": new_prune("wait", "quarantine", "until 2026-03-11 09:30Z"),
         "uses": new_uses(instances=None, launch_templates=None),
         "gibibytes": None,
         "monthly_cost_usd": None,
     }
-    builds[0]["amis"][1] |= {"state": "disabled", "quarantined": ago(20), "prune": new_prune("deregister", "expired")}
+    builds[0]["amis"][1] |= {
+        "state": "disabled",
+        "quarantined": ago(20),
+        "prune": new_prune("deregister", "quarantine", "ended 2026-02-24 09:30Z"),
+    }
     old |= {"state": "revoked", "revoked": "CVE-2026-0001: OpenSSL accepts any certificate; use the next build"}
-    old["amis"][0] |= {"prune": new_prune("report", "in-use", "i-0abc runs it, although it is revoked")}
+    old["amis"][0] |= {"prune": new_prune("report", "shared", "with 123456789012; no usage report yet")}
     old["amis"][0]["uses"] = new_uses(instances=[new_instance("app", "old", days=44, state="stopped")])
-    builds[2]["amis"][0] |= {"prune": new_prune("disable", "expired")}
+    builds[2]["amis"][0] |= {"prune": new_prune("disable", "expired", "nothing needs it")}
     prod["amis"][0] |= {"prune": new_prune("keep", "channel", "prod"), "last_launched": ago(0.8)}
     prod["amis"][0]["uses"] = new_uses(
         instances=[new_instance("app", number, days=number) for number in range(1, 4)],

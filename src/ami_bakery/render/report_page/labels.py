@@ -1,4 +1,4 @@
-"""The words that the report shows for the fixed words of its document."""
+"""The texts that the page shows for the fixed words of a report's document."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class StateLabel(Frozen):
 STATES = {
     "failing-test": StateLabel(
         word="Failing test",
-        meaning="Its newest AMI failed its test, so it has no digest.",
+        meaning="The AMI of its current definition failed its test.",
         advice="Fix the image or its test, then run `ami-bakery bake {image}`.",
     ),
     "revoked": StateLabel(
@@ -34,21 +34,21 @@ STATES = {
     ),
     "behind": StateLabel(
         word="Behind",
-        meaning="Its definition changed since its newest AMI was built.",
+        meaning="Its definition changed since its newest AMI was built, or that AMI cannot be used any more.",
         advice="To build it, run `ami-bakery bake {image}`.",
     ),
     "not-built": StateLabel(
-        word="Not built", meaning="It was never built.", advice="To build it, run `ami-bakery bake {image}`."
+        word="Not built", meaning="It has no AMI.", advice="To build it, run `ami-bakery bake {image}`."
     ),
     "pending": StateLabel(
         word="Pending",
-        meaning="Its parent image must be built first. Only then is its digest known.",
+        meaning="Its parent image must be built or copied first: its digest depends on that AMI.",
         advice="To build both, run `ami-bakery bake {image}`.",
     ),
     "building": StateLabel(word="Building", meaning="A runner is building it."),
     "untested": StateLabel(
         word="Untested",
-        meaning="Its AMI did not pass the current test yet.",
+        meaning="Its AMI has not passed the current test.",
         advice="To test it, run `ami-bakery test {image}`.",
     ),
     "not-copied": StateLabel(
@@ -73,7 +73,7 @@ ACTIONS = {
     "test": "Test its AMI",
     "enable": "Enable its AMI again",
     "wait": "Wait for the runner that builds it",
-    "pending": "Build its parent image first",
+    "pending": "Build or copy its parent image first",
 }
 TESTS = {
     "passed": "Passed",
@@ -98,19 +98,19 @@ PRUNE_ACTIONS = {
 }
 PRUNE_REASONS = {
     "current": "it has the current definition",
-    "channel": "a channel has it",
+    "channel": "a channel has it, or had it before",
     "in-use": "it is in use",
-    "unknown": "it is unknown whether it is in use",
-    "no-policy": "`keep` is not configured",
+    "unknown": "its use or its age is unknown",
+    "no-policy": "the image has no keep setting",
     "last": "it is one of the newest builds",
-    "within": "it is young enough for `keep`",
-    "young": "it is younger than a day",
-    "parent": "a kept AMI is built from it",
+    "within": "it is younger than keep.within",
+    "young": "it was created or enabled less than a day ago",
+    "parent": "another AMI was built from it",
     "protected": "it is protected against deregistration",
     "shared": "it is shared, and other accounts may use it",
-    "limit": "this run reached its limit",
-    "quarantine": "it is in quarantine",
-    "expired": "nothing keeps it",
+    "limit": "one run does not change more AMIs",
+    "quarantine": "its quarantine ended",
+    "expired": "nothing needs it",
 }
 INPUT_TYPES = {"file": "File", "directory": "Folder", "symlink": "Symbolic link"}
 LEVELS = {"error": "Error", "warning": "Warning", "notice": "Notice"}

@@ -12,6 +12,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 
+_PREFIXES = {
+    "channel": "channel: ",
+    "in-use": "in use: ",
+    "unknown": "unknown: ",
+    "last": "",
+    "young": "",
+    "parent": "",
+    "protected": "protected: ",
+    "shared": "shared: ",
+    "limit": "limit: ",
+    "quarantine": "quarantine ",
+    "expired": "",
+}
+"""What comes before the detail of a reason. Many details are clauses of their own."""
+
+
 class PruneRow(Frozen):
     """An AMI that prune would change, or waits for."""
 
@@ -44,16 +60,21 @@ def prune_counts(images: Iterable[Mapping[str, Any]]) -> tuple[PruneCount, ...]:
     """Counts AMIs by action and reason; the most frequent reasons of an action first."""
     counts = Counter((ami["prune"]["action"], ami["prune"]["reason"]) for _, _, ami in _considered(images))
     rows = sorted(counts.items(), key=lambda item: (_order(item[0][0]), -item[1], item[0][1]))
-    return tuple(
-        PruneCount(action=action, why=PRUNE_REASONS.get(reason, reason), amis=count) for (action, reason), count in rows
-    )
+    return tuple(PruneCount(action=action, why=_words(action, reason), amis=count) for (action, reason), count in rows)
 
 
 def prune_why(ami: Mapping[str, Any]) -> str:
-    """Returns why prune does what it does with an AMI: `a channel has it: prod`."""
-    reason, detail = ami["prune"]["reason"], ami["prune"]["detail"]
-    words = PRUNE_REASONS.get(reason, reason)
-    return f"{words}: {detail}" if detail else words
+    """Returns why prune chose an action for an AMI: `channel: prod`."""
+    action, reason, detail = ami["prune"]["action"], ami["prune"]["reason"], ami["prune"]["detail"]
+    if not detail:
+        return _words(action, reason)
+    return f"{_PREFIXES[reason]}{detail}" if reason in _PREFIXES else f"{_words(action, reason)}: {detail}"
+
+
+def _words(action: str, reason: str) -> str:
+    if (action, reason) == ("wait", "quarantine"):
+        return "it is in quarantine"
+    return PRUNE_REASONS.get(reason, reason)
 
 
 def _considered(
