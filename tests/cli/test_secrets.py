@@ -38,6 +38,7 @@ COMMANDS = (
     ("check", "--json"),
     ("images", "--json"),
     ("images",),
+    ("report", "--json"),
 )
 
 

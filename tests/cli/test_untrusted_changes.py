@@ -20,6 +20,7 @@ COMMANDS = (
     ("check",),
     ("inputs",),
     ("images",),
+    ("report", "--json"),
     ("digest", "--changed-since", "HEAD"),
     ("plan", "--changed-since", "HEAD"),
     ("check", "--changed-since", "HEAD"),

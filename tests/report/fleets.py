@@ -40,6 +40,17 @@ TEST = {
 }
 
 
+ALL_REGIONS = "ec2:DescribeRegions"
+"""Without it, only the configured regions are read: the embedded EC2 takes seconds to make the AMIs of all regions."""
+
+
+def denied(harness: Harness, *actions: str) -> None:
+    """Denies these actions, and allows all others, until the embedded EC2 is reset or all are allowed."""
+    allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    deny = {"Effect": "Deny", "Action": list(actions), "Resource": "*"}
+    harness.control.enforce({"Version": "2012-10-17", "Statement": [allow, deny]})
+
+
 def write_rich(harness: Harness) -> None:
     harness.write("bakery.toml", RICH)
     harness.write("base/base.json", json_template())

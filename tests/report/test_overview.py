@@ -44,7 +44,7 @@ def test_an_image_that_is_current_has_no_reasons() -> None:
     document = small_document()
     document["images"][0]["reasons"] = [{"kind": "ami", "subject": "ami-1", "detail": "ami-1 matches"}]
     rows = overview_rows(document["images"])
-    assert (rows[0].reasons, bool(rows[1].reasons)) == ((), True)
+    assert (rows[0].shown_reasons, bool(rows[1].shown_reasons)) == ((), True)
 
 
 FILTERS = {

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from tests.documents import ROOT
 from tests.harness import TOML, json_template
 from tests.release.pruning import FRIEND, HOME, OTHER, Stock
-from tests.report.fleets import RichFleet
+from tests.report.fleets import ALL_REGIONS, RichFleet, denied
 
 if TYPE_CHECKING:
     from ami_bakery.local import LocalAws
@@ -28,13 +28,6 @@ def reported(harness: Harness, *arguments: str) -> tuple[Any, Run]:
     problems = [f"{error.json_path}: {error.message}" for error in Draft202012Validator(SCHEMA).iter_errors(document)]
     assert problems == []
     return document, run
-
-
-def denied(harness: Harness, *actions: str) -> None:
-    """Denies these actions, and allows all others."""
-    allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    deny = {"Effect": "Deny", "Action": list(actions), "Resource": "*"}
-    harness.control.enforce({"Version": "2012-10-17", "Statement": [allow, deny]})
 
 
 def test_document_of_a_rich_account(harness: Harness, local: LocalAws) -> None:
@@ -94,9 +87,7 @@ def test_document_of_a_rich_account(harness: Harness, local: LocalAws) -> None:
 
 def test_what_is_denied_is_null_and_the_report_succeeds(harness: Harness, local: LocalAws) -> None:
     fleet = RichFleet(harness, local)
-    denied(
-        harness, "ssm:*", "autoscaling:*", "ec2:DescribeImageReferences", "ec2:DescribeTags", "sts:GetCallerIdentity"
-    )
+    denied(harness, ALL_REGIONS, "ssm:*", "autoscaling:*", "ec2:DescribeImageReferences", "ec2:DescribeTags")
     document, run = reported(harness, "--no-check")
     harness.control.enforce(None)
     app = document["images"][1]
@@ -107,7 +98,12 @@ def test_what_is_denied_is_null_and_the_report_succeeds(harness: Harness, local:
     uses = app["builds"][4]["amis"][0]["uses"]
     assert (uses["launch_templates"], uses["auto_scaling_groups"]) == (None, None)
     assert [one["id"] for one in uses["instances"]] == [fleet.instance], "another call reads it"
-    for what in ("channels are unknown", "some uses of AMIs are unknown", "orphaned resources are unknown"):
+    for what in (
+        "channels are unknown",
+        "some uses of AMIs are unknown",
+        "orphaned resources are unknown",
+        "for copies",
+    ):
         assert any(what in sentence for sentence in document["unknown"]), document["unknown"]
         assert what in run.stderr
     assert len(document["unknown"]) == len(set(document["unknown"]))
@@ -115,6 +111,7 @@ def test_what_is_denied_is_null_and_the_report_succeeds(harness: Harness, local:
 
 def test_empty_account_and_a_plan_that_fails(harness: Harness) -> None:
     """An image without an AMI, and one whose template does not exist. Nothing of the first is missing."""
+    denied(harness, ALL_REGIONS)
     harness.write("bakery.toml", TOML + '\n[images.broken]\ntemplate = "absent.json"\nregions = ["us-east-1"]\n')
     harness.write("ami/app.json", json_template())
     document, run = reported(harness, "--no-check")
@@ -123,7 +120,8 @@ def test_empty_account_and_a_plan_that_fails(harness: Harness) -> None:
     assert (broken["state"], broken["action"], broken["definition"]) == ("unknown", None, None)
     assert "absent.json" in broken["error"]
     assert "image broken cannot be planned" in run.stderr
-    assert {sentence.partition(":")[0] for sentence in document["unknown"]} == {"broken"}
+    more = "only the configured regions are searched for copies"
+    assert {sentence.partition(":")[0] for sentence in document["unknown"]} == {"broken", more}
     assert document["prune"]["amis"] == 0
 
 
@@ -140,6 +138,7 @@ def test_calls_do_not_grow_with_the_number_of_images(harness: Harness, local: Lo
 
     harness.write("ami/app.json", json_template())
     stock = Stock(harness, local)
+    denied(harness, ALL_REGIONS)
     few = calls_with(2)
     assert few == calls_with(6)
     once = (
@@ -160,6 +159,7 @@ SECRETS = {
 
 def test_document_has_no_secret(harness: Harness) -> None:
     """Not the values of sensitive variables, the environment, variable files and the command line."""
+    denied(harness, ALL_REGIONS)
     harness.write(
         "ami/app.pkr.hcl",
         """

@@ -34,7 +34,7 @@ class OverviewRow(Frozen):
     """An image in the overview.
 
     attention  position of its state: those that need attention first
-    reasons    why it has its state, as clauses; none if it is current
+    reasons    why it has its state, as clauses
     amis       of its current definition; otherwise of its newest finished build
     older      whether these AMIs have an older definition
     created    when the newest build was created
@@ -60,6 +60,11 @@ class OverviewRow(Frozen):
     usage: tuple[str, ...]
     tags: tuple[str, ...]
     searched: str
+
+    @property
+    def shown_reasons(self) -> tuple[str, ...]:
+        """The reasons, unless nothing is to be done."""
+        return () if self.state == "current" else self.reasons
 
 
 class Choices(Frozen):
@@ -106,7 +111,7 @@ def _row(image: Mapping[str, Any]) -> OverviewRow:
     used = [build for build in builds if build["channels"] or build["used"]]
     amis, older = _amis(image)
     tags = tuple(f"{key}={value}" for key, value in image["tags"].items())
-    reasons = () if image["state"] == "current" else reason_clauses(image)
+    reasons = reason_clauses(image)
     return OverviewRow(
         image=image["image"],
         state=image["state"],
