@@ -168,7 +168,7 @@ TEXTS_OF_AN_IMAGE = {
     "input": "images/app/setup.sh File, executable",
     "link": "images/app/current Symbolic link",
     "commit": "app: raise the limit of open files",
-    "dirty": "its inputs had uncommitted changes",
+    "dirty": "with uncommitted changes in its inputs",
     "change": "instance_type changed from t3.small to t3.medium",
     "note": "the build before has no commit, so its files are not known",
     "revoked": "Revoked: CVE-2026-0001",
@@ -204,11 +204,11 @@ def test_the_section_of_an_image_shows(what: str) -> None:
 
 
 TEXTS_OF_VIEWS = {
-    "who builds": ("/image/worker", "gitlab job 48213 (ci-runner-7) is building it since"),
-    "error of a plan": ("/image/broken", "Its plan failed. images/broken/broken.pkr.hcl:3"),
+    "who builds": ("/image/worker", "gitlab job 48213 (ci-runner-7) is building it. It acquired the lock"),
+    "error of a plan": ("/image/broken", "Error: images/broken/broken.pkr.hcl:3"),
     "unknown definition": ("/image/broken", "The definition could not be read"),
     "shared with": ("/image/base", "123456789012 o-a1b2c3d4e5"),
-    "not built": ("/image/windows", "This image was never built."),
+    "not built": ("/image/windows", "This image has no AMI."),
     "not checked": ("/image/broken", "This image was not checked."),
     "prune frees": ("/prune", "frees at most 8.0 GiB, $0.40 a month"),
     "upper bounds": ("/prune", "upper bounds at $0.05 per GiB and month"),
@@ -216,7 +216,7 @@ TEXTS_OF_VIEWS = {
     "orphan": ("/orphans", "its run ended without deleting it"),
     "uncertain orphan": ("/orphans", "It may still be in use."),
     "findings": ("/findings", "a local command may read files"),
-    "images without findings": ("/findings", "Without a result of ami-bakery check: database, broken."),
+    "images without findings": ("/findings", "Not checked: database, broken."),
     "source AMI": ("/lineage", "ubuntu-jammy-22.04-amd64-server-20260218"),
 }
 
@@ -259,6 +259,27 @@ def test_an_empty_report_says_what_to_run() -> None:
 @pytest.mark.parametrize("part", ["orphans", "prune"])
 def test_a_part_that_could_not_be_read_is_not_shown_as_empty(part: str) -> None:
     assert "could not be read" in shown(small_document() | {part: None}, f"/{part}")
+
+
+def test_what_an_image_whose_plan_failed_does_not_have_is_unknown() -> None:
+    broken = view("small", "/image/broken")
+    for text in ("AMIs of the current definition unknown", "Built from unknown", "Build of unknown date"):
+        assert text in broken
+
+
+def test_changes_that_are_not_known_are_unknown_except_those_of_the_oldest_build() -> None:
+    document = small_document()
+    builds = app_of(document)["builds"]
+    for build in builds:
+        build["changes"] = None
+    assert shown(document).count("What changed since the build before is unknown.") == len(builds) - 1
+
+
+def test_a_report_without_checks_does_not_say_that_there_are_no_findings() -> None:
+    document = small_document()
+    for image in document["images"]:
+        image["findings"] = None
+    assert "No findings" not in shown(document, "/findings")
 
 
 def test_unknown_channels_are_not_shown_as_none() -> None:
