@@ -53,6 +53,12 @@ class Tab:
         self.page.goto(self.url + route)
         return self.page
 
+    def go(self, route: str) -> Page:
+        """Changes the route without loading the page again."""
+        self.page.evaluate("route => { location.hash = route }", route)
+        self.page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+        return self.page
+
     def _opened(self, dialog: Dialog) -> None:
         self.messages.append(f"dialog: {dialog.message}")
         dialog.dismiss()
@@ -68,7 +74,8 @@ class Tab:
 
 def violations(page: Page, *rules: str) -> list[str]:
     """Returns what axe-core finds on the page that is serious or critical, with the elements. Default: all rules."""
-    page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text())
+    if not page.evaluate("'axe' in window"):
+        page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text())
     options = {"resultTypes": ["violations"], **({"runOnly": rules} if rules else {})}
     found = page.evaluate("async options => (await axe.run(document, options)).violations", options)
     return [

@@ -36,37 +36,34 @@ def test_no_view_scrolls_horizontally_at_400_pixels(tab: OpenTab, document: str)
         ]
     found = {}
     for route in routes:
-        page = opened.page
-        page.evaluate("route => { location.hash = route }", route)
-        page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
-        found[route] = overflow(page)
+        found[route] = overflow(opened.go(route))
     assert {route: wide for route, wide in found.items() if wide} == {}
 
 
 @pytest.mark.parametrize("width", [700, 1024, 1180, 1257, 1600])
 def test_no_view_scrolls_horizontally_at_other_widths(tab: OpenTab, width: int) -> None:
     opened = tab(viewport={"width": width, "height": 800})
-    assert {route: wide for route in ROUTES if (wide := overflow(opened.open(route)))} == {}
+    assert {route: wide for route in ROUTES if (wide := overflow(opened.go(route)))} == {}
 
 
 @pytest.mark.parametrize("document", ["small", "hostile", "empty"])
 def test_axe_finds_nothing_serious_in_any_view(tab: OpenTab, document: str) -> None:
     opened = tab(document)
     routes = ROUTES if document == "small" else ROUTES[:4]
-    assert [f"{route}: {found}" for route in routes for found in violations(opened.open(route))] == []
+    assert [f"{route}: {found}" for route in routes for found in violations(opened.go(route))] == []
 
 
 @pytest.mark.parametrize("document", ["small", "empty"])
 def test_axe_finds_enough_contrast_in_dark_mode(tab: OpenTab, document: str) -> None:
     opened = tab(document, color_scheme="dark")
     routes = ROUTES if document == "small" else ROUTES[:2]
-    found = {route: violations(opened.open(route), "color-contrast") for route in routes}
+    found = {route: violations(opened.go(route), "color-contrast") for route in routes}
     assert {route: each for route, each in found.items() if each} == {}
 
 
 def test_axe_finds_nothing_serious_on_a_narrow_screen(tab: OpenTab) -> None:
     opened = tab(viewport=NARROW)
-    assert [each for route in ("#/", "#/image/app") for each in violations(opened.open(route))] == []
+    assert [each for route in ("#/", "#/image/app") for each in violations(opened.go(route))] == []
 
 
 def test_dark_mode_has_a_dark_background_and_light_text(tab: OpenTab) -> None:
