@@ -152,6 +152,8 @@ def test_uses_are_counted_once_and_unread_kinds_are_unknown() -> None:
     instance = {"id": "i-1", "state": "running", "launched": None}
     uses = NO_USES | {"instances": [instance], "others": None}
     assert usage_counts([uses, uses]) == ("1 instance", "unknown: other references")
+    some = [uses, NO_USES | {"others": [{"kind": "recipe", "name": "web"}]}]
+    assert usage_counts(some) == ("1 instance", "1 other reference", "unknown for some AMIs: other references")
     assert usage_counts([NO_USES]) == ()
     assert usage_counts([dict.fromkeys(NO_USES)]) == ("unknown",)
 
@@ -175,6 +177,19 @@ def test_a_row_of_the_overview_has_the_oldest_ami_in_use() -> None:
     assert rows["worker-gpu"].amis == ()
     missing = [each.region for each in rows["ci-runner"].amis if each.ami is None]
     assert missing == ["eu-west-1"]
+
+
+def test_a_row_does_not_call_a_revoked_or_unplanned_image_older() -> None:
+    rows = {row.image: row for row in overview_rows(small_document()["images"])}
+    assert (rows["vault"].older, rows["database"].older, rows["worker-gpu"].older) == (False, False, False)
+    (app,) = [image for image in small_document()["images"] if image["image"] == "app"]
+    assert overview_rows([app | {"digest": None}])[0].older is None
+
+
+def test_a_row_does_not_call_unknown_uses_and_dates_nothing() -> None:
+    rows = {row.image: row for row in overview_rows(small_document()["images"])}
+    assert (rows["broken"].in_use, rows["broken"].built, rows["broken"].created) == (None, True, None)
+    assert (rows["windows"].in_use, rows["windows"].built) == (False, False)
 
 
 def test_a_row_is_found_by_old_amis_digests_and_what_uses_them() -> None:

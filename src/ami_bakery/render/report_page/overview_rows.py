@@ -36,9 +36,11 @@ class OverviewRow(Frozen):
     attention  position of its state: those that need attention first
     reasons    why it has its state, as clauses
     amis       of its current definition; otherwise of its newest finished build
-    older      whether these AMIs have an older definition
-    created    when the newest build was created
+    older      whether these AMIs have an older definition; None if unknown
+    built      whether it has any build
+    created    when the newest build was created; None if unknown, or without a build
     lag        of what is in a channel or in use; None if unknown or nothing is
+    in_use     whether a build is in a channel or in use; None if unknown
     channels   names, in order
     usage      clauses with counts
     tags       `key=value`
@@ -51,10 +53,11 @@ class OverviewRow(Frozen):
     reasons: tuple[str, ...]
     regions: tuple[str, ...]
     amis: tuple[RegionAmi, ...]
-    older: bool
+    older: bool | None
+    built: bool
     created: str | None
     lag: Lag | None
-    in_use: bool
+    in_use: bool | None
     channels: tuple[str, ...]
     channels_known: bool
     usage: tuple[str, ...]
@@ -120,9 +123,10 @@ def _row(image: Mapping[str, Any]) -> OverviewRow:
         regions=tuple(image["regions"]),
         amis=amis,
         older=older,
+        built=bool(builds),
         created=builds[0]["created"] if builds else None,
         lag=_lag(used),
-        in_use=bool(used),
+        in_use=True if used else None if any(map(_may_be_used, builds)) else False,
         channels=tuple(dict.fromkeys(channel["channel"] for channel in image["channels"] or ())),
         channels_known=image["channels"] is not None,
         usage=usage_counts(
@@ -137,13 +141,21 @@ def _attention(state: str) -> int:
     return list(STATES).index(state) if state in STATES else 0
 
 
-def _amis(image: Mapping[str, Any]) -> tuple[tuple[RegionAmi, ...], bool]:
-    """Returns the AMI in each region, and whether they have an older definition."""
+def _may_be_used(build: Mapping[str, Any]) -> bool:
+    """Whether a build that is in no known channel or use may be in one that could not be read."""
+    return build["used"] is None or build["channels"] is None
+
+
+def _amis(image: Mapping[str, Any]) -> tuple[tuple[RegionAmi, ...], bool | None]:
+    """Returns the AMI in each region, and whether they have an older definition: None if unknown.
+
+    A build can have the current definition and not count, because it is revoked, disabled or untested.
+    """
     amis, older = image["amis"], False
-    if not amis:
-        finished = (build for build in image["builds"] if build["digest"])
-        amis = {ami["region"]: ami["ami"] for build in [*finished][:1] for ami in build["amis"]}
-        older = bool(amis)
+    newest = next((build for build in image["builds"] if build["digest"]), None)
+    if not amis and newest is not None:
+        amis = {ami["region"]: ami["ami"] for ami in newest["amis"]}
+        older = None if image["digest"] is None else newest["state"] == "superseded"
     regions = dict.fromkeys((*image["regions"], *amis)) if amis else ()
     return tuple(RegionAmi(region=region, ami=amis.get(region)) for region in regions), older
 

@@ -40,18 +40,19 @@ def _is_used(uses: Mapping[str, Any]) -> bool:
 def usage_counts(uses: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """Counts what uses any of these AMIs: `("3 instances", "1 launch template")`.
 
-    What could not be read for an AMI is the last clause.
+    What could not be read, for all or for some of the AMIs, comes last.
     """
     found: dict[str, set[str]] = {kind: set() for kind in _KINDS}
-    unread = set()
+    unread, read = set(), set()
     for use in uses:
         for kind in _KINDS:
             if use[kind] is None:
                 unread.add(kind)
             else:
+                read.add(kind)
                 found[kind].update(_identity(kind, item) for item in use[kind])
     counts = [counted(len(found[kind]), word) for kind, word in _KINDS.items() if found[kind]]
-    return (*counts, *_unknown(unread))
+    return (*counts, *_unknown(unread - read, "unknown"), *_unknown(unread & read, "unknown for some AMIs"))
 
 
 def usage_lines(uses: Mapping[str, Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -71,12 +72,12 @@ def usage_names(uses: Mapping[str, Any]) -> Iterator[str]:
             yield from (item,) if isinstance(item, str) else (item.get("id") or "", item.get("name") or "")
 
 
-def _unknown(unread: set[str]) -> list[str]:
+def _unknown(unread: set[str], word: str) -> list[str]:
     if not unread:
         return []
     if len(unread) == len(_KINDS):
-        return ["unknown"]
-    return [f"unknown: {', '.join(f'{word}s' for kind, word in _KINDS.items() if kind in unread)}"]
+        return [word]
+    return [f"{word}: {', '.join(f'{name}s' for kind, name in _KINDS.items() if kind in unread)}"]
 
 
 def _title(word: str) -> str:

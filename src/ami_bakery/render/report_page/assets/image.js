@@ -67,11 +67,11 @@ const comparison = (builds, from, to) => {
   if (from === to) return [create("p", { className: "none", textContent: "These are the same build. Choose another one." })];
   const [older, newer] = [Math.max(from, to), Math.min(from, to)]; // builds are newest first
   const { changes, notes } = compose(builds.slice(newer, older).reverse());
-  const same = "No difference is known between the definitions of these builds.";
+  const same = "No difference between the definitions of these builds is known.";
   const parts = [changes.length ? changesTable(changes) : create("p", { className: "none", textContent: same })];
   if (notes.length) {
     const items = notes.map((note) => create("li", { textContent: visible(note) }));
-    parts.push(create("p", { className: "note", textContent: "What is not known:" }), create("ul", { className: "note" }, ...items));
+    parts.push(create("p", { className: "note", textContent: "What is unknown:" }), create("ul", { className: "note" }, ...items));
   }
   return parts;
 };
@@ -83,7 +83,7 @@ const setupCompare = (view) => {
   if (!form) return;
   for (const select of [form.elements.from, form.elements.to]) {
     for (const build of buildsOf(view)) {
-      const text = `${dateOf(build)} · ${build.id} · ${build.state}`;
+      const text = `${dateOf(build)} · ${build.id} · ${build.state.replace("-", " ")}`;
       select.append(create("option", { value: build.id, textContent: visible(text) }));
     }
   }
