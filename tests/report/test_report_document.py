@@ -119,6 +119,7 @@ def test_empty_account_and_a_plan_that_fails(harness: Harness) -> None:
     assert (app["state"], app["action"], app["builds"], app["channels"]) == ("not-built", "bake", [], [])
     assert (broken["state"], broken["action"], broken["definition"]) == ("unknown", None, None)
     assert "absent.json" in broken["error"]
+    assert "\n" not in broken["error"]
     assert "image broken cannot be planned" in run.stderr
     more = "only the configured regions are searched for copies"
     assert {sentence.partition(":")[0] for sentence in document["unknown"]} == {"broken", more}

@@ -97,7 +97,7 @@ def _image(image: ReportedImage) -> dict[str, Any]:
         "state": image.state.value,
         "action": plan.action.value if plan is not None else None,
         "reasons": [reason_json(reason) for reason in plan.reasons] if plan is not None else [],
-        "error": f"{image.error}\n{image.error.todo}" if image.error is not None else None,
+        "error": f"{image.error}. {image.error.todo}" if image.error is not None else None,
         "digest": image.digest.hex if image.digest is not None else None,
         "building": _building(image.lock),
         "tags": dict(image.image.tags),
