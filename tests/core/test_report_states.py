@@ -77,6 +77,8 @@ def test_state_of_an_image_follows_from_its_plan(plan: ImagePlan | None, built: 
         ((AMI, with_tags(COPY, revoked="bad")), "", BuildState.REVOKED),
         ((DISABLED, replace(DISABLED, region=FAR)), "", BuildState.DISABLED),
         ((AMI, replace(COPY, state=AmiState.DISABLED)), "", BuildState.CURRENT),
+        ((replace(AMI, state=AmiState.FAILED),), "", BuildState.UNTESTED),
+        ((DISABLED, with_tags(COPY, digest=None)), "", BuildState.DISABLED),
         ((KEPT,), TEST, BuildState.FAILING_TEST),
         ((KEPT,), "", BuildState.FAILING_TEST),
         ((with_tags(digest=None),), "", BuildState.UNTESTED),
@@ -91,5 +93,6 @@ def test_state_of_a_build_follows_from_its_tags(amis: tuple[Ami, ...], test: str
     assert state_of_build(amis, DIGEST, test) is state
 
 
-def test_no_build_is_current_if_the_digest_is_unknown() -> None:
-    assert state_of_build((AMI,), None, "") is BuildState.SUPERSEDED
+def test_it_is_unknown_whether_a_build_is_current_if_the_digest_is_unknown() -> None:
+    assert state_of_build((AMI,), None, "") is BuildState.UNKNOWN
+    assert state_of_build((with_tags(revoked="bad"),), None, "") is BuildState.REVOKED

@@ -282,6 +282,14 @@ def test_a_report_without_checks_does_not_say_that_there_are_no_findings() -> No
     assert "No findings" not in shown(document, "/findings")
 
 
+def test_builds_that_were_not_found_after_a_failed_plan_are_unknown() -> None:
+    document = small_document()
+    app_of(document).update(builds=[], error="looking for AMIs in us-east-1: denied", state="unknown")
+    text = shown(document)
+    assert "Builds unknown" in text
+    assert "This image has no AMI" not in text
+
+
 def test_unknown_channels_are_not_shown_as_none() -> None:
     document = small_document()
     app = app_of(document)

@@ -309,7 +309,14 @@ def _windows() -> dict[str, Any]:
 
 def _broken() -> dict[str, Any]:
     build = new_build("broken", 1, 300, commit="0123abc", used=None)
-    build |= {"created": None, "digest": None, "source_amis": [], "builds_behind": None, "seconds_behind": None}
+    build |= {
+        "state": "unknown",
+        "created": None,
+        "digest": None,
+        "source_amis": [],
+        "builds_behind": None,
+        "seconds_behind": None,
+    }
     build["amis"][0] |= {
         "created": None,
         "shared_with": None,

@@ -45,6 +45,8 @@ class BuildState(StrEnum):
     FAILING_TEST = "failing-test"
     REVOKED = "revoked"
     DISABLED = "disabled"
+    UNKNOWN = "unknown"
+    """The digest of the current definition is unknown."""
 
 
 def state_of_image(plan: ImagePlan | None, *, built: bool) -> ImageState:
@@ -88,6 +90,12 @@ def state_of_build(amis: Collection[Ami], digest: Digest | None, test: str) -> B
     states = {tested_state(ami, test) for ami in amis} if test else set()
     if AmiTestState.FAILED in states:
         return BuildState.FAILING_TEST
-    if digest is None or not any(ami.carries(digest) for ami in amis):
+    if digest is None:
+        return BuildState.UNKNOWN
+    current = [ami for ami in amis if ami.carries(digest)]
+    if not current:
         return BuildState.SUPERSEDED
+    if not any(ami.available for ami in current):
+        is_disabled = any(ami.state is AmiState.DISABLED for ami in current)
+        return BuildState.DISABLED if is_disabled else BuildState.UNTESTED
     return BuildState.CURRENT if not states or AmiTestState.PASSED in states else BuildState.UNTESTED
