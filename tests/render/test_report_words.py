@@ -264,7 +264,7 @@ def test_keep_is_described() -> None:
 def test_a_channel_of_the_image_is_not_a_use() -> None:
     channels = [{"parameter": "/ami-bakery/app/prod"}]
     own = NO_USES | {"others": [{"kind": "SSM parameter", "name": "/ami-bakery/app/prod"}]}
-    other = NO_USES | {"others": [{"kind": "SSM parameter", "name": "/terraform/app"}]}
+    other = NO_USES | {"others": [{"kind": "SSM parameter", "name": "/terraform/ami-bakery/app/prod"}]}
     assert not used_beyond_channels({"used": True, "amis": [{"uses": own}]}, channels)
     assert used_beyond_channels({"used": True, "amis": [{"uses": own}, {"uses": other}]}, channels)
     assert used_beyond_channels({"used": True, "amis": [{"uses": NO_USES}]}, channels)

@@ -30,7 +30,7 @@ def without_channels(uses: Mapping[str, Any], channels: Iterable[Mapping[str, An
     """Leaves out the SSM parameters of these channels."""
     parameters = tuple(channel["parameter"] for channel in channels)
     others = uses["others"]
-    return {**uses, "others": others and [other for other in others if not other["name"].endswith(parameters)]}
+    return {**uses, "others": others and [other for other in others if other["name"] not in parameters]}
 
 
 def _is_used(uses: Mapping[str, Any]) -> bool:
