@@ -14,6 +14,7 @@ from typing import cast
 
 from ami_bakery.adapters.git import GitProgram
 from ami_bakery.adapters.git.revision_tree import GitTree
+from ami_bakery.core.config.model import ImageConfig
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.definition.manifest import format_components
 from ami_bakery.core.ec2.ami import (
@@ -26,9 +27,14 @@ from ami_bakery.core.ec2.ami import (
     Ami,
     AmiState,
 )
+from ami_bakery.core.ec2.lineage import AmiKey
+from ami_bakery.core.report.image_states import BuildState, ImageState
 from ami_bakery.define.drop_in import drop_in_checksum
 from ami_bakery.define.resolver import Resolver
+from ami_bakery.inspect.inventory import ImageAmi
+from ami_bakery.inspect.used_amis import UsedAmi
 from ami_bakery.ports import Prompter, Reporter
+from ami_bakery.report.report_facts import ReportedAmi, ReportedBuild, ReportedImage
 from ami_bakery.values import replace
 from ami_bakery.wiring import create_ports, load_config
 
@@ -180,3 +186,37 @@ class BuiltRepository:
 
 def newest_first(amis: Sequence[Ami]) -> tuple[Ami, ...]:
     return tuple(reversed(amis))
+
+
+def reported_image(name: str, builds: Sequence[tuple[AmiKey, Ami]]) -> ReportedImage:
+    """Returns an image of a report with these builds, each with the only AMI that EC2 still has. Newest first."""
+    return ReportedImage(
+        image=ImageConfig(name=name, template=f"{name}/{name}.pkr.hcl"),
+        state=ImageState.CURRENT,
+        plan=None,
+        error=None,
+        lock=None,
+        regions=("us-east-1",),
+        parent=None,
+        children=(),
+        definition=None,
+        builds=tuple(_reported_build(name, key, ami) for key, ami in builds),
+        channels=(),
+    )
+
+
+def _reported_build(name: str, key: AmiKey, ami: Ami) -> ReportedBuild:
+    made = ImageAmi(image=name, ami=ami, base=None, base_ami=None, copy_of=None if ami.id == key.id else key)
+    use = UsedAmi(made=made, behind=None, instances=(), templates=(), groups=(), configurations=(), others=())
+    return ReportedBuild(
+        id=key,
+        amis=(ReportedAmi(use=use, shared_with=None, gibibytes=None, decision=None),),
+        state=BuildState.SUPERSEDED,
+        commit="",
+        dirty=False,
+        source_amis=(),
+        parent=None,
+        tested=None,
+        revoked="",
+        channels=(),
+    )

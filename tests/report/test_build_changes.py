@@ -11,8 +11,9 @@ from ami_bakery.core.ec2.ami import COMMIT_TAG, COMPONENTS_TAG, Ami
 from ami_bakery.core.ec2.lineage import key_of
 from ami_bakery.core.report.build_history import BuildChanges
 from ami_bakery.report.build_changes import READ_BUILDS, changes_of_builds
+from ami_bakery.report.repository_facts import with_changes
 from ami_bakery.values import replace
-from tests.report.past_builds import BuiltRepository, newest_first
+from tests.report.past_builds import BuiltRepository, newest_first, reported_image
 
 
 @pytest.fixture
@@ -294,3 +295,24 @@ def test_no_builds_need_no_git(repository: BuiltRepository) -> None:
         assert changes_of_builds(resolver, {"app": ()}) == {}
         assert changes_of_builds(resolver, {}) == {}
     assert repository.git.opened == []
+
+
+def test_a_build_of_which_only_copies_exist_is_part_of_the_history(repository: BuiltRepository) -> None:
+    """Copies have the tags of their build. Without it, a comparison with it would be one with another build."""
+    amis = []
+    for text in ("one", "two", "three"):
+        repository.write("app/setup.sh", f"echo {text}\n")
+        repository.commit()
+        amis.append(repository.build("app"))
+    home = [key_of(ami) for ami in amis]
+    amis[1] = replace(amis[1], id="ami-copy", region="eu-west-1")
+    images = [reported_image("app", [*zip(home, amis, strict=True)][::-1])]
+    with repository.resolver() as resolver:
+        (found,) = with_changes(resolver, images)
+    newest, middle, oldest = (build.changes for build in found.builds)
+    assert oldest is None
+    assert middle is not None
+    assert newest is not None
+    assert (newest.since, middle.since) == (home[1].id, home[0].id)
+    assert [item.subject for item in newest.items] == [item.subject for item in middle.items] == ["app/setup.sh"]
+    assert not newest.notes + middle.notes

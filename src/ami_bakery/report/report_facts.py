@@ -60,7 +60,7 @@ class ReportedBuild(Frozen):
     tested    None if the image has no test
     revoked   why it is revoked; empty if it is not
     channels  those that have it in any region; None if they could not be read
-    changes   since the build before; None for the oldest build, or if its AMI in the build region is gone
+    changes   since the build before; None for the oldest build, or if they could not be read
     """
 
     id: AmiKey

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.ec2.lineage import key_of
 from ami_bakery.core.report.hosted_repository import commit_url, repository_url
 from ami_bakery.report.build_changes import changes_of_builds, commits_of
 from ami_bakery.report.report_facts import ReportedCommit, ReportedRepository
@@ -50,9 +49,10 @@ def read_commits_of_builds(resolver: Resolver, images: Iterable[ReportedImage]) 
 
 
 def with_changes(resolver: Resolver, images: Sequence[ReportedImage]) -> tuple[ReportedImage, ...]:
-    """Adds what changed in each build. Builds whose AMI in the build region is gone have no tags to compare."""
+    """Adds what changed in each build. Its copies have its tags, if its AMI in the build region is gone."""
     builds = {
-        image.image.name: [build.first for build in image.builds if key_of(build.first) == build.id] for image in images
+        image.image.name: [replace(build.first, id=build.id.id, region=build.id.region) for build in image.builds]
+        for image in images
     }
     changes = changes_of_builds(resolver, builds)
     return tuple(
