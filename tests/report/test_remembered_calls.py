@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -71,6 +72,18 @@ def test_denied_question_is_not_asked_again(ask: str) -> None:
         with pytest.raises(DeniedError):
             call("us-east-1", ["ami-1"])
     assert len(aws.calls) == 1
+
+
+def test_each_caller_gets_a_new_error_without_the_stack_of_others() -> None:
+    """Threads ask at the same time."""
+    ports = remembering(CountedAws(DENIED))
+    raised = []
+    for _ in range(3):
+        with pytest.raises(DeniedError, match="not allowed") as caught:
+            ports.ec2.find_by_id("us-east-1", ["ami-1"])
+        raised.append(caught.value)
+    assert len({id(error) for error in raised}) == 3
+    assert len({len(traceback.extract_tb(error.__traceback__)) for error in raised}) == 1
 
 
 def test_interruption_is_no_answer() -> None:

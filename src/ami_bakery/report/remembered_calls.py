@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence, Set
+from copy import copy
 from typing import TYPE_CHECKING, Any, cast
 
 from ami_bakery.errors import BakeryError, Stopped
@@ -57,7 +58,8 @@ class _Remembered:
                 self._answers[key] = _answer(ask)
         answer = self._answers[key]
         if isinstance(answer, BakeryError):
-            raise answer
+            # Raising one instance in several threads would mix their stacks.
+            raise copy(answer) from answer.__cause__
         return answer
 
 
