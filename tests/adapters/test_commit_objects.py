@@ -8,10 +8,13 @@ import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from ami_bakery.adapters.git import GitProgram
+from ami_bakery.adapters.git.commit_objects import read_commits
+from ami_bakery.adapters.git.repository import CommandResult, Repository
 from ami_bakery.core.report.hosted_repository import CommitInfo
 
 IDENTITY = ("-c", "user.name=A <b> c", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
@@ -137,3 +140,25 @@ def test_url_of_the_remote_origin(folder: Path) -> None:
     assert program.remote_url(str(folder)) == ""
     git(folder, "remote", "add", "origin", "git@github.com:owner/name.git")
     assert program.remote_url(str(folder)) == "git@github.com:owner/name.git"
+
+
+FIRST, SECOND = "a" * 40, "b" * 40
+CONTENT = b"tree 0\ncommitter T <t@example.org> 1764460800 +0000\n\nAdd it\n"
+
+
+class InterruptedRepository:
+    """A repository whose git was killed while it answered."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+
+    def run(self, *_arguments: str, given: bytes = b"") -> CommandResult:
+        assert given
+        return CommandResult(status=128, answer=self._answer, complaint="")
+
+
+def test_objects_before_the_end_of_an_incomplete_answer_are_read() -> None:
+    complete = f"{FIRST} commit {len(CONTENT)}\n".encode() + CONTENT + b"\n"
+    for rest in (f"{SECOND} comm".encode(), f"{SECOND} commit 9999\ntree".encode()):
+        found = read_commits(cast("Repository", InterruptedRepository(complete + rest)), [FIRST, SECOND])
+        assert {commit: known.subject for commit, known in found.items()} == {FIRST: "Add it"}

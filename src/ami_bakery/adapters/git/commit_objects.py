@@ -26,16 +26,20 @@ def read_commits(repository: Repository, ids: Iterable[str]) -> Mapping[str, Com
 
 
 def _objects(answer: bytes) -> Iterator[tuple[str, str, bytes]]:
-    """Yields id, type and content of each object in an answer of `git cat-file --batch`."""
+    """Yields id, type and content of each object in an answer of `git cat-file --batch`.
+
+    An answer that ends early, because git was killed or an object is corrupt, has the objects before.
+    """
     position = 0
-    while position < len(answer):
-        end = answer.index(b"\n", position)
+    while (end := answer.find(b"\n", position)) >= 0:
         words = answer[position:end].decode("ascii", "replace").split(" ")
         position = end + 1
         if len(words) == 3 and words[2].isdecimal():  # otherwise: `<id> missing`
-            size = int(words[2])
-            yield words[0], words[1], answer[position : position + size]
-            position += size + 1
+            content = answer[position : position + int(words[2])]
+            if len(content) < int(words[2]):
+                return
+            yield words[0], words[1], content
+            position += len(content) + 1
 
 
 def _parse(content: bytes) -> CommitInfo:
