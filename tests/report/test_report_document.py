@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
 
+from ami_bakery.local import InjectedFault
 from tests.documents import ROOT
 from tests.harness import TOML, json_template
 from tests.release.pruning import FRIEND, HOME, OTHER, Stock
@@ -107,6 +108,17 @@ def test_what_is_denied_is_null_and_the_report_succeeds(harness: Harness, local:
         assert any(what in sentence for sentence in document["unknown"]), document["unknown"]
         assert what in run.stderr
     assert len(document["unknown"]) == len(set(document["unknown"]))
+
+
+def test_an_ami_that_disappears_meanwhile_is_not_shown_as_not_shared(harness: Harness, local: LocalAws) -> None:
+    fleet = RichFleet(harness, local)
+    harness.control.plan(
+        InjectedFault(action="DescribeImageAttribute", region=HOME, code="InvalidAMIID.NotFound", times=0)
+    )
+    document, _ = reported(harness, "--no-check")
+    newest = document["images"][1]["builds"][0]
+    assert [ami["shared_with"] for ami in newest["amis"]] == [None, []]
+    assert any(fleet.newest[HOME] in sentence for sentence in document["unknown"])
 
 
 def test_empty_account_and_a_plan_that_fails(harness: Harness) -> None:

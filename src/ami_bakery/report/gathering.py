@@ -23,7 +23,7 @@ from ami_bakery.core.plan.decision import being_baked
 from ami_bakery.core.prune.retention import PruneSettings
 from ami_bakery.core.report.image_states import state_of_image
 from ami_bakery.core.report.lineage_graph import LineageGraph, LineageImage, connect_lineage
-from ami_bakery.errors import BakeryError, DeniedError, Stopped
+from ami_bakery.errors import AwsError, BakeryError, DeniedError, Stopped
 from ami_bakery.inspect.inventory import Listing
 from ami_bakery.inspect.used_amis import find_uses
 from ami_bakery.plan.lookups import regions_of_definition
@@ -254,11 +254,12 @@ class _Gathering:
     def _permissions_of(self, ami: Ami) -> tuple[str, ...] | None:
         try:
             return tuple(sorted(self._ports.ec2.permissions(ami.region, ami.id) - {ami.owner}))
-        except DeniedError as error:
-            # The message names the AMI, and is the same for all others.
-            self._ports.reporter.warn(
-                f"some launch permissions in {ami.region} are unknown: {error.wrong}. {error.todo}"
-            )
+        except AwsError as error:
+            # A denied call names the AMI, and is the same for all others.
+            which = f"some launch permissions in {ami.region}"
+            if not isinstance(error, DeniedError):
+                which = f"the launch permissions of {ami.id} in {ami.region}"
+            self._ports.reporter.warn(f"{which} are unknown: {error.wrong}. {error.todo}")
             return None
 
     def _images(
@@ -269,7 +270,7 @@ class _Gathering:
         channels: Sequence[ChannelRow] | None,
     ) -> tuple[ReportedImage, ...]:
         planned = {each.plan.image: each for each in plans.planned}
-        locks = held_locks(self._resolver, plans.planned)
+        locks = self._unless_failed("locks of runners", lambda: held_locks(self._resolver, plans.planned)) or {}
         parents = {name: parent_of(self._resolver.config, name) for name in self._names}
         images = []
         for name in (image.name for image in self._resolver.config.images if image.name in self._names):
