@@ -57,6 +57,22 @@ def test_wrong_use_is_refused_before_any_call_to_aws(app: Harness) -> None:
     assert app.calls() == {}
 
 
+def test_the_default_file_never_becomes_an_input(app: Harness) -> None:
+    """A template next to bakery.toml has every file there as an input. `ignore` leaves the report out."""
+    app.write("app.json", json_template())
+    table = 'version = 1\n[images.app]\ntemplate = "app.json"\nregions = ["us-east-1"]\n'
+    app.write("bakery.toml", table)
+    run = app.run("report", "--no-check")
+    assert (run.status, run.stdout) == (2, "")
+    assert f"{NAME}\n  it would be an input of image app" in run.stderr
+    assert "Write to a file outside the inputs with --output" in run.stderr
+    assert not (app.folder / NAME).exists()
+    app.write("bakery.toml", f'{table}ignore = ["{NAME}"]\n')
+    digest = app.run("digest", "app").answer
+    assert app.run("report", "--no-check").answer == NAME
+    assert app.run("digest", "app").answer == digest
+
+
 def test_report_fails_without_credentials_and_in_drop_in_mode(app: Harness) -> None:
     missing: dict[str, str | None] = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
     run = app.run("report", "--json", environment=missing | {"AWS_EC2_METADATA_DISABLED": "true"})

@@ -173,7 +173,7 @@ def _check_inputs(resolver: Resolver, names: Sequence[str], doing: str, path: st
                 raise UsageError(
                     doing,
                     f"it would be an input of {subject}: each bake would change the digest and {consequence}",
-                    "Use a file outside the inputs, or add it to `ignore`.",
+                    "Write to a file outside the inputs with --output, or add this file to `ignore`.",
                 )
 
 
