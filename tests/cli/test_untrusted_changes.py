@@ -113,6 +113,22 @@ def test_git_runs_no_planted_program_for_a_bake_and_a_plan(planted: Harness) -> 
     assert ran(planted) == ""
 
 
+def test_git_runs_no_planted_program_for_a_report_of_what_changed(planted: Harness) -> None:
+    images = planted.folder / "images"
+    settings = ("core.fsmonitor=", "core.hooksPath=/dev/null", "filter.x.clean=", "filter.x.process=")
+    disabled = [word for setting in settings for word in ("-c", setting)]
+    for text in ("one", "two"):
+        planted.write("images/ami/setup.sh", f"echo {text}\n")
+        git(planted, *disabled, "commit", "--quiet", "--all", "--message", text)
+        assert planted.run("bake", cwd=images).status == 0
+    assert ran(planted) == ""
+    document = planted.run("report", "--json", cwd=images).document
+    newest = document["images"][0]["builds"][0]
+    assert document["commits"][newest["commit"]]["subject"] == "two"
+    assert "ami/setup.sh" in {item["subject"] for item in newest["changes"]["items"]}, "git read the old files"
+    assert ran(planted) == ""
+
+
 def test_git_runs_no_planted_program_for_completion(planted: Harness) -> None:
     assert "main" in complete(planted, "ami-bakery plan --changed-since ")
     assert ran(planted) == ""
