@@ -211,6 +211,16 @@ def test_a_reason_names_its_subject_once() -> None:
     assert reason_clauses({"error": "no template", "reasons": reasons}) == ("no template",)
 
 
+def test_the_file_that_changed_is_the_reason_and_not_that_files_changed() -> None:
+    changed = {"kind": "definition-changed", "subject": "ami-1", "detail": "the definition changed since ami-1"}
+    files = {"kind": "files-changed", "subject": "files", "detail": "files changed"}
+    file = {"kind": "file-changed", "subject": "a.sh", "detail": "a.sh changed"}
+    none = {"kind": "no-ami", "subject": "x", "detail": "no AMI x"}
+    assert reason_clauses({"error": None, "reasons": [changed, files, file, none]}) == ("a.sh changed",)
+    assert reason_clauses({"error": None, "reasons": [changed, files, none]}) == ("files changed",)
+    assert reason_clauses({"error": None, "reasons": [changed, none]}) == ("the definition changed since ami-1",)
+
+
 def test_prune_lists_what_changes_and_counts_what_stays() -> None:
     images = small_document()["images"]
     assert [row.action for row in prune_rows(images)] == ["deregister", "disable", "enable", "wait", "report"]

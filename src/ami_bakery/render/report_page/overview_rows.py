@@ -97,11 +97,18 @@ def choices(rows: Sequence[OverviewRow]) -> Choices:
 
 
 def reason_clauses(image: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns why an image has its state. `no-ami` follows from every other reason to build."""
+    """Returns why an image has its state. Leaves out reasons that follow from others or that others explain."""
     if image["error"]:
         return (image["error"],)
-    reasons = [reason for reason in image["reasons"] if reason["kind"] != "no-ami"] or image["reasons"]
-    return tuple(_clause(reason) for reason in reasons)
+    reasons = image["reasons"]
+    kinds = {reason["kind"] for reason in reasons}
+    implied = {"no-ami", "definition-changed"} | ({"files-changed"} if "file-changed" in kinds else set())
+    nothing: set[str] = set()
+    for left_out in (implied, {"no-ami"}, nothing):
+        kept = [reason for reason in reasons if reason["kind"] not in left_out]
+        if kept:
+            return tuple(map(_clause, kept))
+    return ()
 
 
 def _clause(reason: Mapping[str, Any]) -> str:
