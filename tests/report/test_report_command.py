@@ -46,7 +46,7 @@ def test_wrong_use_is_refused_before_any_call_to_aws(app: Harness) -> None:
         (("--output", "ami/report.html"), 2, "it would be an input of image app"),
         (("--output", "report.txt"), 2, "unrecognized file extension"),
         (("--output", "absent/report.html"), 2, "folder not found"),
-        (("--output", "-", "--json"), 2, "--json prints to stdout, too"),
+        (("--output", "-", "--json"), 2, "--json also prints to stdout"),
         (("--output", "report.json", "--open"), 2, "no page is written to a file"),
         (("--jobs", "0"), 2, "a whole number of at least 1"),
         (("ap",), 2, "ap"),

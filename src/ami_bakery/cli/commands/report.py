@@ -1,4 +1,4 @@
-"""`ami-bakery report`: writes a page about all images, or its data as JSON."""
+"""`ami-bakery report`: writes a page about all images, or its data."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="write the report to FILE: *.html, or *.json for its data; repeatable; - prints the page "
+        help="write the page to FILE (*.html), or its data (*.json); repeatable; - prints the page "
         f"(default: {_DEFAULT}, or no file with --json)",
     )
     parser.add_argument("--open", action="store_true", help="open the page in the web browser")
-    parser.add_argument("--no-check", action="store_true", help="do not run the checks of `ami-bakery check`: faster")
+    parser.add_argument("--no-check", action="store_true", help="skip the checks of `ami-bakery check`, to be faster")
     parser.add_argument(
         "--jobs",
         type=_jobs,
@@ -48,7 +48,7 @@ def run(context: CommandContext) -> int:
     arguments, resolver = context.arguments, context.resolver()
     paths = arguments.output or ([] if arguments.json and not arguments.open else [_DEFAULT])
     if arguments.json and _STDOUT in paths:
-        raise UsageError("reading --output -", "--json prints to stdout, too", "Use one of them.")
+        raise UsageError("reading --output -", "--json also prints to stdout", "Use only one of them.")
     # The file may be an input of an image that is not selected.
     everything = named(resolver.config, ())
     outputs = find_outputs(resolver, context, everything, _FORMATS, [path for path in paths if path != _STDOUT])
@@ -60,7 +60,7 @@ def run(context: CommandContext) -> int:
     document = report_document(facts, _version())
     _answer(context, document, outputs, paths)
     if arguments.open and not context.open_page(page):
-        resolver.ports.reporter.note(f"no web browser was found; open {page} yourself")
+        resolver.ports.reporter.note(f"no web browser was found; open {page} in one")
     return 0
 
 
