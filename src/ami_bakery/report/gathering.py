@@ -119,7 +119,7 @@ class _Gathering:
         if check_jobs:
             self._step("checking the images")
             images = self._with_findings(images, plans, check_jobs)
-        self._step("searching orphaned resources")
+        self._step("searching for orphaned resources")
         orphans = self._unless_failed(
             "orphaned resources", lambda: orphans_of_images(self._resolver, self._names) if self._names else ()
         )
@@ -204,10 +204,10 @@ class _Gathering:
             facts.read()
             return _Pruning(facts=facts, run=preview_pruning(facts, PruneSettings()))
 
-        return self._unless_failed("decisions of prune", decide) or _Pruning()
+        return self._unless_failed("the decisions of prune", decide) or _Pruning()
 
     def _add_others(self, listing: Listing, pruning: _Pruning) -> None:
-        """Adds the AMIs in regions that are no longer configured, which prune finds."""
+        """Adds the AMIs in regions that are not configured any more."""
         for each in pruning.facts.finished() if pruning.facts is not None else ():
             if each.image in self._names:
                 listing.add(each.image, each.ami)
@@ -320,14 +320,14 @@ class _Gathering:
 
     def _with_findings(self, images: Sequence[ReportedImage], plans: Plans, jobs: int) -> tuple[ReportedImage, ...]:
         found: dict[str, tuple[Finding, ...]] | None = self._unless_failed(
-            "findings of check", lambda: check_with_uses(self._resolver, self._names, jobs, plans)
+            "the findings of `check`", lambda: check_with_uses(self._resolver, self._names, jobs, plans)
         )
         if found is None:
             return tuple(images)
         return tuple(replace(image, findings=found.get(image.image.name)) for image in images)
 
     def _with_changes(self, images: tuple[ReportedImage, ...]) -> tuple[ReportedImage, ...]:
-        return self._unless_failed("changes of builds", lambda: with_changes(self._resolver, images)) or images
+        return self._unless_failed("the changes between builds", lambda: with_changes(self._resolver, images)) or images
 
     def _sources(self, listing: Listing, plans: Plans, images: Sequence[ReportedImage]) -> dict[AmiKey, Ami | None]:
         """Returns the source AMIs of all builds and definitions."""
@@ -370,13 +370,13 @@ def _defined_sources(planned: Planned) -> tuple[AmiKey, ...]:
 
 
 def _newest_sources(image: ReportedImage) -> tuple[AmiKey, ...]:
-    """Returns the source AMI of the newest build, for an image whose definition is unknown."""
+    """Returns the source AMI of the newest build. Used if the definition is unknown."""
     base = image.builds[0].amis[0].use.made.base if image.builds else None
     return (base,) if base is not None else ()
 
 
 def _ami_in(image: ReportedImage, region: str) -> str | None:
-    """Returns the AMI of the current definition, or else that of the newest build that is not revoked."""
+    """Returns the AMI of the current definition, or of the newest unrevoked build."""
     if image.plan is not None and region in image.plan.amis:
         return image.plan.amis[region].id
     usable = (build for build in image.builds if not build.revoked)

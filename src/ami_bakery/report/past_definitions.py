@@ -155,7 +155,7 @@ def _why_inexact(unheld: Sequence[str], filtered: Sequence[str], short: str) -> 
         return f"commit {short} does not have all of them: some are not in git ({_some(unheld)})"
     if filtered:
         return f"a git filter applies to {_some(filtered)}, and filters are not run"
-    return f"commit {short} has others"
+    return f"commit {short} has different ones"
 
 
 def _some(paths: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Numbers, times and digests as people read them."""
+"""Formats numbers, times and digests for the page."""
 
 from __future__ import annotations
 

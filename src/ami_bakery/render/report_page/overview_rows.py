@@ -66,7 +66,7 @@ class OverviewRow(Frozen):
 
     @property
     def shown_reasons(self) -> tuple[str, ...]:
-        """The reasons, unless nothing is to be done."""
+        """The reasons; empty if `bake` would do nothing."""
         return () if self.state == "current" else self.reasons
 
 
@@ -149,13 +149,14 @@ def _attention(state: str) -> int:
 
 
 def _may_be_used(build: Mapping[str, Any]) -> bool:
-    """Whether a build that is in no known channel or use may be in one that could not be read."""
+    """Whether it is unknown if a build is used."""
     return build["used"] is None or build["channels"] is None
 
 
 def _amis(image: Mapping[str, Any]) -> tuple[tuple[RegionAmi, ...], bool | None]:
-    """Returns the AMI in each region, and whether they have an older definition: None if unknown.
+    """Returns the AMI in each region, and whether their definition is older.
 
+    Older is None if the current definition is unknown.
     A build can have the current definition and not count, because it is revoked, disabled or untested.
     """
     amis, older = image["amis"], False

@@ -39,7 +39,7 @@ const viewOf = (path) => {
   return view ?? (document.readyState === "loading" ? null : views.get("/not-found"));
 };
 
-/** Encodes a path as the server does, if somebody typed it. */
+/** Encodes a path as the server does, for URLs that a user typed. */
 const encodedPath = (path) => {
   try {
     const encode = (part) => encodeURIComponent(decodeURIComponent(part));
