@@ -60,6 +60,7 @@ class ReportedBuild(Frozen):
     tested    None if the image has no test
     revoked   why it is revoked; empty if it is not
     channels  those that have it in any region; None if they could not be read
+    behind    how far it is behind the newest build; None if EC2 has no date
     changes   since the build before; None for the oldest build, or if they could not be read
     """
 
@@ -73,16 +74,13 @@ class ReportedBuild(Frozen):
     tested: AmiTestState | None
     revoked: str
     channels: tuple[str, ...] | None
+    behind: Behind | None = None
     changes: BuildChanges | None = None
 
     @property
     def first(self) -> Ami:
         """The AMI of the build region, or else a copy."""
         return self.amis[0].ami
-
-    @property
-    def behind(self) -> Behind | None:
-        return self.amis[0].use.behind
 
     @property
     def is_used(self) -> bool | None:

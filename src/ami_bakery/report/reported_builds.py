@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.channel.builds_behind import how_far_behind
 from ami_bakery.core.ec2.ami import COMMIT_TAG, FROM_TAG, ORIGIN_TAG, Ami
 from ami_bakery.core.ec2.lineage import AmiKey, key_of
 from ami_bakery.core.report.image_states import state_of_build
 from ami_bakery.report.report_facts import ReportedBuild
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from ami_bakery.core.channel.builds_behind import Behind
     from ami_bakery.core.definition.digest import Digest
     from ami_bakery.inspect.inventory import Listing
     from ami_bakery.inspect.used_amis import UsedAmi
@@ -39,9 +41,11 @@ class ImageNow(Frozen):
 def group_builds(listing: Listing, amis: Iterable[ReportedAmi], image: ImageNow) -> tuple[ReportedBuild, ...]:
     """Returns the builds of one image, newest first."""
     members: dict[AmiKey, list[ReportedAmi]] = {}
-    for each in amis:
+    listed = tuple(amis)
+    for each in listed:
         members.setdefault(_build_of(each.use, image.regions[0]), []).append(each)
     builds = [_build(listing, key, found, image) for key, found in members.items()]
+    builds = [replace(build, behind=_behind(build, [each.ami for each in listed])) for build in builds]
     return tuple(sorted(builds, key=_age, reverse=True))
 
 
@@ -74,6 +78,13 @@ def _build(listing: Listing, key: AmiKey, found: Iterable[ReportedAmi], image: I
         revoked=next((each.ami.revoked for each in amis if each.ami.revoked), ""),
         channels=_channels([each.ami for each in amis], image.channels),
     )
+
+
+def _behind(build: ReportedBuild, amis: Iterable[Ami]) -> Behind | None:
+    """Compares a build with the others where they were built, because newer builds may have no copies."""
+    if key_of(build.first) == build.id:
+        return build.amis[0].use.behind
+    return how_far_behind(replace(build.first, region=build.id.region), amis)
 
 
 def _source_amis(ami: Ami, copy_of: AmiKey | None) -> tuple[str, ...]:
