@@ -159,7 +159,8 @@ def _amis(image: Mapping[str, Any]) -> tuple[tuple[RegionAmi, ...], bool | None]
     Older is None if the current definition is unknown.
     A build can have the current definition and not count, because it is revoked, disabled or untested.
     """
-    amis, older = image["amis"], False
+    amis = image["amis"]
+    older: bool | None = False
     newest = next((build for build in image["builds"] if build["digest"]), None)
     if not amis and newest is not None:
         amis = {ami["region"]: ami["ami"] for ami in newest["amis"]}
