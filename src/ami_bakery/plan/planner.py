@@ -134,6 +134,8 @@ def held_locks(resolver: Resolver, plans: Sequence[Planned]) -> dict[str, LockRe
         for planned in plans
         if planned.plan.digest is not None and planned.plan.may_be_locked
     }
+    if not keys:
+        return {}
     locked_digests: dict[str, set[str]] = {}
     for region, digest in keys.values():
         locked_digests.setdefault(region, set()).add(digest)
