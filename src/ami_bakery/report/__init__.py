@@ -1,1 +1,1 @@
-"""Gathers the facts of a report about all images: state, builds, uses, orphans and costs."""
+"""Gathers the facts of a report: states, builds, uses, orphans and costs."""

@@ -1,4 +1,4 @@
-"""Finds what changed between the builds of images, from the tags of their AMIs and from git."""
+"""Finds what changed between builds, from tags of AMIs and from git."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def changes_of_builds(resolver: Resolver, builds: Mapping[str, Sequence[Ami]]) -
 
 
 def commits_of(resolver: Resolver, commits: Iterable[str]) -> Mapping[str, CommitInfo]:
-    """Returns the commits that this clone has, by id. Ignores what is no full id of a commit."""
+    """Returns the commits that this clone has, by id. Ignores text that is not a full commit id."""
     return resolver.ports.git.commits(resolver.config.root, commits)
 
 
@@ -136,7 +136,7 @@ def _tagged(ami: Ami, *, is_drop_in: bool) -> PastBuild:
 
 
 def _caveats(read: PastDefinition) -> Mapping[ManifestPart, str]:
-    """Returns why details of a definition in git may not be those of a build."""
+    """Returns why details in git may differ from those of a build."""
     if read.manifest is None:
         return dict.fromkeys(LISTED_PARTS, read.problem)
     return {

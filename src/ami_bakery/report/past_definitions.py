@@ -1,4 +1,4 @@
-"""Reads the definitions of past builds from git: each commit once, for all images."""
+"""Reads the definitions of past builds from git, each commit once."""
 
 from __future__ import annotations
 

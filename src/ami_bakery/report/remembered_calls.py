@@ -1,4 +1,4 @@
-"""Remembers what was read from AWS, so that the parts of a report read nothing twice."""
+"""Remembers the answers of AWS, so that a report asks each question once."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def remembering_ports(ports: Ports, unknown: list[str]) -> Ports:
-    """Returns ports that call EC2, SSM and Auto Scaling once for each question. Errors are remembered, too.
+    """Returns ports that ask EC2, SSM and Auto Scaling each question once.
 
-    They only read: an answer does not change after a write.
+    They also remember errors. They are for reading only: an answer does not change after a write.
 
     unknown  receives each warning once: it says what could not be read
     """
@@ -64,7 +64,7 @@ class _Remembered:
 
 
 class _RememberedUsage(_Remembered):
-    """Asks for the references of each AMI only once, whatever the other AMIs of a call are."""
+    """Asks for the references of each AMI once, in whatever group of AMIs."""
 
     def references(self, region: str, amis: Sequence[str]) -> Mapping[str, tuple[AmiReference, ...]]:
         known: dict[str, tuple[AmiReference, ...]] = self._once(("known references", region), dict)

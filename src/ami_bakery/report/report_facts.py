@@ -1,4 +1,4 @@
-"""The facts of a report, as frozen values. `render` makes the document of them."""
+"""The facts of a report, which `render` renders as its document."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class ReportedBuild(Frozen):
     """One build, with its copies.
 
     id        the AMI that Packer created; EC2 may not have it any more
-    amis      that of the build region first
+    amis      the AMI of the build region first
     commit    the commit in its tag, without `+dirty`
     parent    the image that built its source AMI; None if no image of this configuration did
     tested    None if the image has no test
     revoked   why it is revoked; empty if it is not
-    channels  those that have it in any region; None if they could not be read
+    channels  channels that have it in any region; None if they could not be read
     behind    how far it is behind the newest build; None if EC2 has no date
     changes   since the build before; None for the oldest build, or if they could not be read
     """

@@ -1,4 +1,4 @@
-"""Groups the AMIs of an image to builds."""
+"""Groups the AMIs of an image into builds."""
 
 from __future__ import annotations
 

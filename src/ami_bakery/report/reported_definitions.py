@@ -1,4 +1,4 @@
-"""Describes the definition of an image without any value of the environment, a file or a secret."""
+"""Describes the definition of an image, without values that may be secret."""
 
 from __future__ import annotations
 

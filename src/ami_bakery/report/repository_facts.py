@@ -1,4 +1,4 @@
-"""Reads what a report shows from git: the repository, the commits of builds, and what changed in each build."""
+"""Reads the repository, the commits of builds and their changes from git."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Decides the states of images and builds in a report, and connects them to a lineage graph."""
+"""Decides what a report shows: states, changes, lineage and its layout."""

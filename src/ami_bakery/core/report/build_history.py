@@ -1,4 +1,6 @@
-"""Computes what changed between the builds of an image, so that the changes between any two can be composed.
+"""Computes what changed between the builds of an image.
+
+The changes between any two builds can be composed from the changes between consecutive ones.
 
 Every build gets a state for each subject: a file, a variable, a setting, or a whole part of the definition. The changes
 of a build are the subjects whose state differs from the build before. So the first `before` and the last `after` of a

@@ -1,4 +1,4 @@
-"""Decides the state of an image, and of each of its builds, for a report."""
+"""Decides the states of an image and its builds for a report."""
 
 from __future__ import annotations
 

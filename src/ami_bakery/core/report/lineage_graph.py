@@ -1,4 +1,4 @@
-"""Connects source AMIs, images and their copies to a graph without cycles."""
+"""Connects source AMIs, images and their copies in a graph without cycles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embeds data, scripts and styles in HTML so that nothing in the data becomes code."""
+"""Embeds data, scripts and styles in HTML; data never becomes code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The texts that the page shows for the fixed words of a report's document."""
+"""The labels of the fixed words in a report's document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lineage graph as a table, and who uses source AMIs."""
+"""The lineage graph as a table, and the images of source AMIs."""
 
 from __future__ import annotations
 

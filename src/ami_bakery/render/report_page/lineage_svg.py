@@ -1,6 +1,7 @@
-"""Draws the lineage graph of a report as SVG, for inline use in a page with a strict CSP.
+"""Draws the lineage graph of a report as inline SVG.
 
-The markup has no ids, no style and no colors, only classes. Texts are HTML-escaped.
+The page has a strict Content Security Policy, so the markup has no ids, no style and no colors, only classes. Texts
+are HTML-escaped.
 """
 
 from __future__ import annotations

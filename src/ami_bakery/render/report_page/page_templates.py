@@ -25,7 +25,7 @@ _COMMAND = re.compile(r"`([^`]+)`")
 
 
 class PageEnvironment(Environment):
-    """`x.name` in a template is the member of a JSON object, never a method of the dictionary."""
+    """An environment in which `x.name` is always a member of a JSON object."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         return self.getitem(obj, attribute) if isinstance(obj, dict) else super().getattr(obj, attribute)

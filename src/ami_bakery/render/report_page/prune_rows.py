@@ -47,7 +47,7 @@ class PruneCount(Frozen):
 
 
 def prune_rows(images: Iterable[Mapping[str, Any]]) -> tuple[PruneRow, ...]:
-    """Returns the AMIs that are not simply kept, by action, image and age."""
+    """Returns the AMIs that prune does not just keep, by action."""
     rows = [
         PruneRow(image=image["image"], build=build["id"], ami=ami, action=ami["prune"]["action"], why=prune_why(ami))
         for image, build, ami in _considered(images)
