@@ -270,7 +270,7 @@ class _Gathering:
         channels: Sequence[ChannelRow] | None,
     ) -> tuple[ReportedImage, ...]:
         planned = {each.plan.image: each for each in plans.planned}
-        locks = self._unless_failed("locks of runners", lambda: held_locks(self._resolver, plans.planned)) or {}
+        locks = self._unless_failed("the locks of runners", lambda: held_locks(self._resolver, plans.planned)) or {}
         parents = {name: parent_of(self._resolver.config, name) for name in self._names}
         images = []
         for name in (image.name for image in self._resolver.config.images if image.name in self._names):
