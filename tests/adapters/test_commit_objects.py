@@ -142,6 +142,16 @@ def test_url_of_the_remote_origin(folder: Path) -> None:
     assert program.remote_url(str(folder)) == "git@github.com:owner/name.git"
 
 
+def test_the_file_of_a_report_is_no_change_of_the_work_tree(folder: Path) -> None:
+    """Otherwise each report but the first would say that there are uncommitted changes."""
+    made = commit(folder, "x")
+    (folder / "images").mkdir()
+    (folder / "images/ami-bakery-report.html").write_text("<!doctype html>")
+    assert GitProgram(os.environ).commit(str(folder)) == made
+    (folder / "other-report.html").write_text("<!doctype html>")
+    assert GitProgram(os.environ).commit(str(folder)) == f"{made}+dirty"
+
+
 FIRST, SECOND = "a" * 40, "b" * 40
 CONTENT = b"tree 0\ncommitter T <t@example.org> 1764460800 +0000\n\nAdd it\n"
 

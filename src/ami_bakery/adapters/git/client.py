@@ -13,16 +13,16 @@ from ami_bakery.adapters.git.repository import Repository
 from ami_bakery.adapters.git.revision_contents import RevisionLoader
 from ami_bakery.adapters.git.revision_tree import GitTree
 from ami_bakery.adapters.git.status import is_clean
-from ami_bakery.core.definition.bake_outputs import ANSWER_FILE, PACKERS_OUTPUTS
+from ami_bakery.core.definition.bake_outputs import ANSWER_FILE, PACKERS_OUTPUTS, REPORT_FILE
 from ami_bakery.errors import UsageError
 
 if TYPE_CHECKING:
     from ami_bakery.core.report.hosted_repository import CommitInfo
 
 _IGNORED = tuple(
-    f":(top,exclude,glob)**/{name}{end}" for name in (ANSWER_FILE, *PACKERS_OUTPUTS) for end in ("", "/**")
+    f":(top,exclude,glob)**/{name}{end}" for name in (ANSWER_FILE, *PACKERS_OUTPUTS, REPORT_FILE) for end in ("", "/**")
 )
-"""Files that bakes write; they do not count as changes."""
+"""Files that bakes and reports write; they do not count as changes."""
 _DUBIOUS = re.compile(r"dubious ownership in repository at '(.*?)'")
 """Git 2.35.2 and newer does not read other users' repositories, unless `safe.directory` lists them."""
 _TRUST = "git config --global --add safe.directory"

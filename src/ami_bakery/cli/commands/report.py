@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer, add_selection
 from ami_bakery.cli.commands.output import OutputFile, OutputFormat, find_outputs, write_all
 from ami_bakery.core.config.selection import named
+from ami_bakery.core.definition.bake_outputs import REPORT_FILE
 from ami_bakery.errors import UsageError
 from ami_bakery.inspect.checks import JOBS
 from ami_bakery.render.report_json import report_document, report_json
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _FORMATS = (OutputFormat.HTML, OutputFormat.JSON)
-_DEFAULT = "ami-bakery-report.html"
 _STDOUT = "-"
 
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         help="write the page to FILE (*.html), or its data (*.json); repeatable; - prints the page "
-        f"(default: {_DEFAULT}, or no file with --json)",
+        f"(default: {REPORT_FILE}, or no file with --json)",
     )
     parser.add_argument("--open", action="store_true", help="open the page in the web browser")
     parser.add_argument("--no-check", action="store_true", help="skip the checks of `ami-bakery check`, to be faster")
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: CommandContext) -> int:
     arguments, resolver = context.arguments, context.resolver()
-    paths = arguments.output or ([] if arguments.json and not arguments.open else [_DEFAULT])
+    paths = arguments.output or ([] if arguments.json and not arguments.open else [REPORT_FILE])
     if arguments.json and _STDOUT in paths:
         raise UsageError("reading --output -", "--json also prints to stdout", "Use only one of them.")
     # The file may be an input of an image that is not selected.
