@@ -39,7 +39,7 @@ class Tab:
         self.messages: list[str] = []
         self.url = file.as_uri()
         self.context = browser.new_context(**{"viewport": WIDE, "reduced_motion": "reduce", **options})
-        self.context.set_default_timeout(10_000)
+        self.context.set_default_timeout(60_000)
         self.context.grant_permissions(["clipboard-read", "clipboard-write"])
         self.page: Page = self.context.new_page()
         self.context.on("request", self._requested)
