@@ -130,7 +130,6 @@ def new_definition(image: str, inputs: Iterable[str] = (), **other: Any) -> dict
     template = f"images/{image}/{image}.pkr.hcl"
     paths = sorted({template, f"images/{image}/setup.sh", *inputs})
     definition = {
-        "mode": "bakery.toml",
         "template": template,
         "workdir": f"images/{image}",
         "only": [],

@@ -39,7 +39,7 @@ RESERVED = {"bastion": "__proto__", "vault": "constructor", "legacy-api": "toStr
 """Names that every object of JavaScript has, and a long one."""
 
 _URL_KEYS = frozenset({"url", "commit_url", "job"})
-_ENUMS = frozenset({"action", "state", "part", "level", "mode", "tested", "type"})
+_ENUMS = frozenset({"action", "state", "part", "level", "tested", "type"})
 _TIMES = frozenset(
     {"generated", "created", "committed", "modified", "launched", "last_launched", "quarantined", "deprecated", "began"}
     | {"expires", "since"}

@@ -291,7 +291,7 @@ def _legacy_api() -> dict[str, Any]:
     build = new_build("legacy-api", 1, 200, state="disabled", commit=None, run=None, dirty=True)
     build["amis"][0] |= {"state": "disabled", "quarantined": ago(2), "prune": new_prune("enable", "current")}
     reasons = [{"kind": "disabled", "subject": build["id"], "detail": "its AMI is disabled; bake enables it"}]
-    definition = new_definition("legacy-api", mode="drop-in", template="packer.json", source=None)
+    definition = new_definition("legacy-api", template="packer.json", source=None)
     return new_image("legacy-api", "disabled", [build], action="enable", reasons=reasons, definition=definition)
 
 

@@ -136,7 +136,6 @@ def _definition(definition: ReportedDefinition | None) -> dict[str, Any] | None:
     if definition is None:
         return None
     return {
-        "mode": "bakery.toml",
         "template": definition.template,
         "workdir": definition.workdir,
         "only": list(definition.only),
