@@ -57,10 +57,12 @@ class TemplateReader(Protocol):
 class Git(Protocol):
     """The git repository of a folder."""
 
-    def commit(self, folder: str) -> str:
+    def commit(self, folder: str, *, ignored: Sequence[str] = ()) -> str:
         """Returns the current commit, with `+dirty` if the work tree has changes; empty if unknown.
 
         Files that a bake writes (`.ami_id.json`, `packer_cache`) do not count as changes.
+
+        ignored  names of more files that do not count
         """
 
     def resolve_revision(self, folder: str, revision: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.definition.bake_outputs import REPORT_FILE
 from ami_bakery.core.report.hosted_repository import commit_url, repository_url
 from ami_bakery.report.build_changes import changes_of_builds, commits_of
 from ami_bakery.report.report_facts import ReportedCommit, ReportedRepository
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def read_repository(resolver: Resolver) -> ReportedRepository | None:
     """Returns the commit that is checked out; None outside of git."""
     ports = resolver.ports
-    commit, _, dirty = ports.git.commit(resolver.config.root).partition("+")
+    commit, _, dirty = ports.git.commit(resolver.config.root, ignored=(REPORT_FILE,)).partition("+")
     if not commit:
         return None
     remote = ports.git.remote_url(resolver.config.root)

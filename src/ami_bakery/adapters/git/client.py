@@ -6,23 +6,21 @@ import contextlib
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.git.repository import Repository
 from ami_bakery.adapters.git.revision_contents import RevisionLoader
 from ami_bakery.adapters.git.revision_tree import GitTree
 from ami_bakery.adapters.git.status import is_clean
-from ami_bakery.core.definition.bake_outputs import ANSWER_FILE, PACKERS_OUTPUTS, REPORT_FILE
+from ami_bakery.core.definition.bake_outputs import ANSWER_FILE, PACKERS_OUTPUTS
 from ami_bakery.errors import UsageError
 
 if TYPE_CHECKING:
     from ami_bakery.core.report.hosted_repository import CommitInfo
 
-_IGNORED = tuple(
-    f":(top,exclude,glob)**/{name}{end}" for name in (ANSWER_FILE, *PACKERS_OUTPUTS, REPORT_FILE) for end in ("", "/**")
-)
-"""Files that bakes and reports write; they do not count as changes."""
+_IGNORED = (ANSWER_FILE, *PACKERS_OUTPUTS)
+"""Files that bakes write; they do not count as changes."""
 _DUBIOUS = re.compile(r"dubious ownership in repository at '(.*?)'")
 """Git 2.35.2 and newer does not read other users' repositories, unless `safe.directory` lists them."""
 _TRUST = "git config --global --add safe.directory"
@@ -37,12 +35,14 @@ class GitProgram:
         self._environment = environment
         self._complaints: dict[str, str] = {}
 
-    def commit(self, folder: str) -> str:
+    def commit(self, folder: str, *, ignored: Sequence[str] = ()) -> str:
         repository = self._repository(folder)
         head = repository.text("rev-parse", "--verify", "HEAD")
         if head is None:
             return ""
-        return head if is_clean(repository, _IGNORED) else f"{head}+dirty"
+        names = (*_IGNORED, *ignored)
+        patterns = tuple(f":(top,exclude,glob)**/{name}{end}" for name in names for end in ("", "/**"))
+        return head if is_clean(repository, patterns) else f"{head}+dirty"
 
     def resolve_revision(self, folder: str, revision: str) -> str:
         doing = f"resolving the git revision {revision!r}"
