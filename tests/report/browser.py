@@ -48,7 +48,7 @@ class Tab:
         self.page.on("dialog", self._opened)
 
     def open(self, route: str = "") -> Page:
-        """Loads the page anew, at a route such as `#/image/app`."""
+        """Loads the page again, at a route such as `#/image/app`."""
         self.page.goto("about:blank")
         self.page.goto(self.url + route)
         return self.page

@@ -13,7 +13,7 @@ UBUNTU = "ami-0c7217cdde317cfec"
 REGIONS = ("us-east-1", "eu-west-1", "ap-southeast-2")
 
 Contents: TypeAlias = Mapping[tuple[str, str], str]
-"""What a build was made from: `(part, subject)` to a text that stands for its content."""
+"""What a build was made from: `(part, subject)` to a text that represents its content."""
 
 
 def ago(days: float) -> str:
