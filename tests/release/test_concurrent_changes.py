@@ -200,3 +200,16 @@ def test_blocked_roll_back_keeps_no_lock(harness: Harness, local: LocalAws) -> N
     assert run.status == 1
     assert "ami-bakery did not create the parameter" in run.stderr
     assert ec2_client(local).describe_key_pairs()["KeyPairs"] == []
+
+
+def test_revocation_that_cannot_read_the_channels_to_roll_back_says_why_as_an_error(
+    harness: Harness, local: LocalAws
+) -> None:
+    builds = prepared(harness, local)
+    harness.control.plan(InjectedFault(action="GetParametersByPath", code="AccessDeniedException", times=0))
+    run = harness.run("revoke", builds[2]["us-east-1"], "--reason", "bad", "--rollback-channels")
+    assert run.status == 1
+    assert "error: looking for channels that have a revoked AMI" in run.stderr
+    assert "AccessDeniedException" in run.stderr
+    harness.control.clear_faults()
+    assert harness.run("revoke", builds[2]["us-east-1"], "--reason", "bad", "--rollback-channels").status == 0

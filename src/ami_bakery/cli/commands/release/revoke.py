@@ -10,6 +10,7 @@ from ami_bakery.cli.commands.release.revocation_output import add_targets, show_
 from ami_bakery.core.channel.descendants import reason_problem
 from ami_bakery.errors import UsageError
 from ami_bakery.release.revocation import revocation_targets, revoke_and_roll_back
+from ami_bakery.render.text import error_text
 
 if TYPE_CHECKING:
     import argparse
@@ -38,7 +39,11 @@ def run(context: CommandContext) -> int:
     policy = policy_of(context) if arguments.rollback_channels else None
     outcome = revoke_and_roll_back(resolver, words, arguments.reason, policy, descendants=arguments.descendants)
     if (unread := outcome.unread) is not None:
-        resolver.ports.reporter.warn(f"cannot check whether a channel has a revoked AMI: {unread}. {unread.todo}")
+        if policy is None:
+            resolver.ports.reporter.warn(f"cannot check whether a channel has a revoked AMI: {unread}. {unread.todo}")
+        else:
+            failed = unread.revised(doing="looking for channels that have a revoked AMI", wrong=str(unread))
+            resolver.ports.reporter.error(error_text(failed, context.error_style))
     show_revocation(context, resolver, outcome.changes, outcome.rolled_back)
     if not arguments.rollback_channels:
         warn_of_channels(resolver, outcome.in_use)
