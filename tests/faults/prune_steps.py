@@ -143,12 +143,13 @@ def strike_prune(harness: Harness, local: LocalAws, call: ChannelCall, fault: st
         first = _summary(run.status, run.stderr)
         if run.status not in (0, 1) or (run.status == 1 and "error" not in run.stderr):
             problems.append(f"the first run ended with {run.status}: {run.stderr[-800:]}")
-        if first == "done" and (wrong := scene.problem()):
-            problems.append(f"the first run says that it is done, but {wrong}: {run.stderr[-800:]}")
-    if harm := scene.harm():
-        problems.append(f"after the first run, {harm}")
+    # The checks make calls, too: the fault must not be left for them.
     reached = bool(harness.control.triggered())
     harness.control.clear_faults()
+    if first == "done" and (wrong := scene.problem()):
+        problems.append(f"the first run says that it is done, but {wrong}")
+    if harm := scene.harm():
+        problems.append(f"after the first run, {harm}")
     if _locks(local):
         time.sleep(LOCK_SECONDS + 1)
     again = harness.run(*ARGUMENTS, timeout=300)
