@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +105,8 @@ def drop_in(harness: Harness) -> Harness:
 
 
 @pytest.fixture
-def ec2(local: LocalAws) -> Iterator[EC2Client]:
-    client = ec2_client(local)
-    yield client
-    client.close()
+def ec2(local: LocalAws) -> EC2Client:
+    return ec2_client(local)
 
 
 def ec2_client(local: LocalAws, region: str = "us-east-1", *, account: int = 0) -> EC2Client:
@@ -118,12 +117,18 @@ def ec2_client(local: LocalAws, region: str = "us-east-1", *, account: int = 0) 
 def aws_client(local: LocalAws, service: str, region: str = "us-east-1", *, account: int = 0) -> Any:
     """A client of the embedded EC2 with the account's credentials, without retries."""
     environment = local.environment({})
+    return _client(service, region, environment["AWS_CA_BUNDLE"], environment["HTTPS_PROXY"], account)
+
+
+@lru_cache(maxsize=64)
+def _client(service: str, region: str, certificates: str, proxy: str, account: int) -> Any:
+    """Creating a client and its connection takes longer than most calls. Each embedded EC2 has its own certificates."""
     credentials = LocalSettings().accounts[account]
     return _SESSION.client(  # type: ignore[call-overload]
         service,
         region_name=region,
         aws_access_key_id=credentials.access_key_id,
         aws_secret_access_key=credentials.secret_access_key,
-        verify=environment["AWS_CA_BUNDLE"],
-        config=Config(proxies={"https": environment["HTTPS_PROXY"]}, retries={"total_max_attempts": 1}),
+        verify=certificates,
+        config=Config(proxies={"https": proxy}, retries={"total_max_attempts": 1}),
     )

@@ -90,11 +90,12 @@ class ChannelWalk:
 
 
 def _reasons(local: LocalAws, build: dict[str, str]) -> list[str]:
+    """Returns the reasons of the revocation. An empty tag does not count: it is emptied if DeleteTags is denied."""
     return [
         tag["Value"]
         for region, ami in build.items()
         for tag in ec2_client(local, region).describe_images(ImageIds=[ami])["Images"][0]["Tags"]
-        if tag["Key"] == REVOKED_TAG
+        if tag["Key"] == REVOKED_TAG and tag["Value"]
     ]
 
 

@@ -15,6 +15,7 @@ from ami_bakery.local.ec2.image_state_actions import ImageStateActions
 from ami_bakery.local.ec2.image_usage_actions import ImageUsageActions
 from ami_bakery.local.ec2.launch_template_actions import LaunchTemplateActions
 from ami_bakery.local.ec2.permission_actions import PermissionActions
+from ami_bakery.local.ec2.region_actions import RegionActions
 from ami_bakery.local.ec2.tag_actions import TagActions
 from ami_bakery.local.ec2.usage_report_actions import UsageReportActions
 
@@ -74,6 +75,7 @@ class EmbeddedEc2(
     LaunchTemplateActions,
     UsageReportActions,
     GroupVolumeActions,
+    RegionActions,
     TagActions,
 ):
     """All EC2 actions of the embedded EC2; moto has those that are not overridden."""

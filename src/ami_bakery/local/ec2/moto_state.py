@@ -10,11 +10,13 @@ from __future__ import annotations
 import datetime
 import threading
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from moto.autoscaling.models import autoscaling_backends
+from moto.core import responses
 from moto.core.model_instances import reset_model_data
+from moto.core.utils import method_names_from_class
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.iam.models import IAMBackend, iam_backends
 from moto.ssm.exceptions import SSMException
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from ami_bakery.local.local_settings import Behaviour
 
 _DICTIONARIES: tuple[Any, ...] = (autoscaling_backends, ec2_backends, iam_backends, ssm_backends, sts_backends)
+
+# moto lists the methods of a response class in every call, which takes half of the call's time.
+responses.method_names_from_class = cache(method_names_from_class)  # type: ignore[attr-defined]
 
 
 class LocalBackend(EC2Backend):
@@ -144,6 +149,10 @@ class MotoState:
             for account, regions in ec2_backends.items()
             if dict.__contains__(regions, region)  # moto's own `in` is true for every valid region
         }
+
+    def called_regions(self, account_id: str) -> frozenset[str]:
+        """Returns the regions whose EC2 an account has called. Only while entered."""
+        return frozenset(dict.keys(ec2_backends[account_id]))
 
     def account_of_issued_key(self, access_key_id: str) -> str:
         """Returns the account of an access key from this STS or IAM; empty for other keys. Only while entered."""
