@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from tests.harness import Harness, Run
 
 LOCK_SECONDS = 8
-_DENIED = {"ec2": "UnauthorizedOperation", "ssm": "AccessDeniedException", "sts": "AccessDenied"}
-_THROTTLED = {"ec2": "RequestLimitExceeded", "ssm": "ThrottlingException", "sts": "Throttling"}
-_DOWN = {"ec2": "Unavailable", "ssm": "InternalServerError", "sts": "ServiceUnavailable"}
+_DENIED = {"ec2": "UnauthorizedOperation", "ssm": "AccessDeniedException"}
+_THROTTLED = {"ec2": "RequestLimitExceeded", "ssm": "ThrottlingException"}
+_DOWN = {"ec2": "Unavailable", "ssm": "InternalServerError"}
 FAULTS = ("throttled", "connection lost", "response lost", "denied", "down", "credentials expire")
 """As in tests/faults/walk.py, with the codes of each service."""
 KILLS = ("killed before", "killed after")
@@ -54,15 +54,15 @@ class ChannelCall:
     def _fault(self, fault: str) -> InjectedFault:
         match fault:
             case "throttled":
-                return InjectedFault(action="", code=_THROTTLED[self.service])
+                return InjectedFault(action="", code=_THROTTLED.get(self.service, "Throttling"))
             case "connection lost":
                 return InjectedFault(action="", kind=FaultKind.DROP_BEFORE)
             case "response lost":
                 return InjectedFault(action="", kind=FaultKind.DROP_AFTER)
             case "denied":
-                return InjectedFault(action="", code=_DENIED[self.service], times=0)
+                return InjectedFault(action="", code=_DENIED.get(self.service, "AccessDenied"), times=0)
             case "down":
-                return InjectedFault(action="", code=_DOWN[self.service], times=0)
+                return InjectedFault(action="", code=_DOWN.get(self.service, "ServiceUnavailable"), times=0)
             case "credentials expire":
                 return InjectedFault(action="", code="ExpiredToken", times=0)
             case "killed before":

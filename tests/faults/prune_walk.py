@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -97,7 +98,12 @@ def _walk_slice(results: Path, number: int, count: int) -> None:
         harness = _harness(local)
         for call, fault in todo[number::count]:
             began = time.monotonic()
-            outcome = asdict(strike_prune(harness, local, call, fault))
+            try:
+                outcome = asdict(strike_prune(harness, local, call, fault))
+            except Exception as error:
+                print(call, fault, file=sys.stderr)
+                traceback.print_exception(error)
+                continue
             file.write(json.dumps(outcome | {"seconds": round(time.monotonic() - began, 1)}) + "\n")
             file.flush()
 

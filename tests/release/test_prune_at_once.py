@@ -9,6 +9,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.lock.lock import lock_timing
 from tests.harness import json_template
 from tests.release.pruning import HOME, stocked
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from tests.harness import Harness
 
 ROUNDS = int(os.environ.get("AMI_BAKERY_ROUNDS", "2"))
+_ROUNDS_WITH_BOTH = 10
+"""In that many rounds, the bake must have enabled an AMI at least once, and built one at least once."""
+_SETTLING = lock_timing({}).settling_seconds
 _PRUNE = ("prune", "--apply", "--limit-percent", "100", "-C", "other")
 
 
@@ -27,22 +31,32 @@ def test_answer_of_a_bake_is_never_deleted(harness: Harness, local: LocalAws) ->
     harness.write("other/bakery.toml", config)
     harness.write("other/app.json", json_template(ami_description="another commit"))
     digest = harness.run("digest").answer
-    commands = [(*_PRUNE, "--quarantine", "0d"), _PRUNE, ("bake", "--id")]
+    late = ("bake", "--id")
+    commands = [(*_PRUNE, "--quarantine", "0d"), _PRUNE, late]
+    built = enabled = 0
     for number in range(ROUNDS):
         harness.control.reset()
         ami = stock.build(90, digest=digest)
         stock.quarantine(ami, 20)
         at = number % len(commands)
         started = {}
-        for command in (*commands[at:], *commands[:at]):
-            started[command] = harness.start(*command)
-            time.sleep(number % 7 * 0.1)
+        if number % 2:
+            # A prune waits for the settling time before it deregisters: the bake starts shortly before or after that.
+            for command in commands:
+                time.sleep(_SETTLING - 3 + number % 9 if command is late else 0)
+                started[command] = harness.start(*command)
+        else:
+            for command in (*commands[at:], *commands[:at]):
+                started[command] = harness.start(*command)
+                time.sleep(number % 7 * 0.1)
         done = {
             command: (*process.communicate(timeout=300), process.returncode) for command, process in started.items()
         }
         assert {status for _, _, status in done.values()} == {0}, done
-        answer = done[commands[2]][0].strip()
+        answer = done[late][0].strip()
+        enabled, built = enabled + (answer == ami[HOME]), built + (answer != ami[HOME])
         assert stock.states([HOME])[answer] == "available", done
         again = harness.run(*_PRUNE, "--quarantine", "0d")
         assert again.status == 0, again.stderr
         assert stock.states([HOME])[answer] == "available", "it is younger than a day, or was enabled today"
+    assert ROUNDS < _ROUNDS_WITH_BOTH or (built and enabled), (built, enabled)
