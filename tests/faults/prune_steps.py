@@ -93,6 +93,7 @@ def set_up_prune(harness: Harness, local: LocalAws) -> None:
 
 def _fresh(harness: Harness, local: LocalAws) -> PruneScene:
     harness.control.reset()
+    harness.control.change(report_seconds=0)
     stock = Stock(harness, local)
     parent = stock.build(70)
     scene = PruneScene(
