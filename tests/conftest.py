@@ -122,7 +122,10 @@ def aws_client(local: LocalAws, service: str, region: str = "us-east-1", *, acco
 
 @lru_cache(maxsize=64)
 def _client(service: str, region: str, certificates: str, proxy: str, account: int) -> Any:
-    """Creating a client and its connection takes longer than most calls. Each embedded EC2 has its own certificates."""
+    """Returns a shared client: creating one takes longer than most calls. A closed client opens new connections.
+
+    certificates  the path of the certificate of one embedded EC2
+    """
     credentials = LocalSettings().accounts[account]
     return _SESSION.client(  # type: ignore[call-overload]
         service,

@@ -43,8 +43,7 @@ def main() -> int:
     results: Path = arguments.results
     results.mkdir(parents=True, exist_ok=True)
     if arguments.slice is not None:
-        _walk_slice(results, arguments.slice, arguments.jobs, arguments.only)
-        return 0
+        return 0 if _walk_slice(results, arguments.slice, arguments.jobs, arguments.only) else 1
     if not (results / "plan.json").exists():
         _plan(results)
     command = [sys.executable, "-m", "tests.faults", "--results", str(results), "--jobs", str(arguments.jobs)]
@@ -134,7 +133,8 @@ def _without_packer(plan: Mapping[str, Any]) -> Iterator[Experiment]:
             yield (enabling_steps.TABLE, str(call), fault), struck
 
 
-def _walk_slice(results: Path, number: int, count: int, only: str) -> None:
+def _walk_slice(results: Path, number: int, count: int, only: str) -> bool:
+    """Runs every `count`th experiment, from `number`. Returns whether each one has a result."""
     done = {outcome.key for outcome in outcomes(results)}
     todo = [
         experiment
@@ -147,16 +147,21 @@ def _walk_slice(results: Path, number: int, count: int, only: str) -> None:
         harnesses = dict.fromkeys(channel_steps.TABLES, _channel_harness(local))
         harnesses[enabling_steps.TABLE] = _enabling_harness(local)
         harnesses |= dict.fromkeys((walk.TABLE_OF_TEST, kills.TABLE_OF_TEST), tested)
+        complete = True
         for names, walked in todo[number::count]:
             began = time.monotonic()
+            used = harnesses.get(names[0], harness)
             try:
-                outcome = walked(harnesses.get(names[0], harness), local)
+                outcome = walked(used, local)
             except Exception as error:
                 print(names, file=sys.stderr)
                 traceback.print_exception(error)
+                complete = False
+                used.close()
                 continue
             file.write(json.dumps(asdict(outcome) | {"seconds": round(time.monotonic() - began, 1)}) + "\n")
             file.flush()
+    return complete
 
 
 def outcomes(results: Path) -> Iterator[Outcome]:

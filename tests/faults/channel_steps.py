@@ -90,7 +90,7 @@ class ChannelWalk:
 
 
 def _reasons(local: LocalAws, build: dict[str, str]) -> list[str]:
-    """Returns the reasons of the revocation. An empty tag does not count: it is emptied if DeleteTags is denied."""
+    """Returns the reasons of the revocation. If DeleteTags is denied, `unrevoke` sets the tag to an empty value."""
     return [
         tag["Value"]
         for region, ami in build.items()
@@ -215,7 +215,7 @@ def strike(harness: Harness, local: LocalAws, walk: ChannelWalk, call: ChannelCa
         first = _summary(run)
         if run.status not in (0, 1) or (run.status == 1 and "error:" not in run.stderr):
             problems.append(f"the first run ended with {run.status}: {run.stderr[-500:]}")
-    # The checks make calls, too: the fault must not be left for them.
+    # Clear the fault first, because the checks make calls, too.
     reached = bool(harness.control.triggered())
     harness.control.clear_faults()
     if first in ("done", "nothing to do") and (wrong := walk.problem(local, builds)):

@@ -82,7 +82,7 @@ def strike_enabling(harness: Harness, local: LocalAws, call: ChannelCall, fault:
         if run.status not in (0, 1) or (run.status == 1 and "error" not in run.stderr):
             problems.append(f"the first run ended with {run.status}: {run.stderr[-500:]}")
         answer = run.images[0]["amis"] if run.status == 0 else None
-    # The checks make calls, too: the fault must not be left for them.
+    # Clear the fault first, because the checks make calls, too.
     reached = bool(harness.control.triggered())
     harness.control.clear_faults()
     if answer is not None:

@@ -145,11 +145,11 @@ def strike_prune(harness: Harness, local: LocalAws, call: ChannelCall, fault: st
         first, said = _summary(run.status, run.stderr), f"{run.stdout[-1500:]} {run.stderr[-1500:]}"
         if run.status not in (0, 1) or (run.status == 1 and "error" not in run.stderr):
             problems.append(f"the first run ended with {run.status}: {run.stderr[-800:]}")
-    # The checks make calls, too: the fault must not be left for them.
+    # Clear the fault first, because the checks make calls, too.
     reached = bool(harness.control.triggered())
     harness.control.clear_faults()
-    if first == "done" and (wrong := scene.problem()):
-        problems.append(f"the first run says that it is done, but {wrong}: {said}")
+    if first in ("done", "nothing to do") and (wrong := scene.problem()):
+        problems.append(f"the first run says that it is {first}, but {wrong}: {said}")
     if harm := scene.harm():
         problems.append(f"after the first run, {harm}")
     if _locks(local):

@@ -51,8 +51,7 @@ def main() -> int:
     results: Path = arguments.results
     results.mkdir(parents=True, exist_ok=True)
     if arguments.slice is not None:
-        _walk_slice(results, arguments.slice, arguments.jobs)
-        return 0
+        return 0 if _walk_slice(results, arguments.slice, arguments.jobs) else 1
     if not (results / "plan.json").exists():
         with LocalAws(_settings()) as local:
             calls = calls_of_prune(_harness(local), local)
@@ -89,13 +88,13 @@ def _calls(results: Path) -> list[ChannelCall]:
     return [ChannelCall(**call) for call in json.loads((results / "plan.json").read_text())]
 
 
-def _walk_slice(results: Path, number: int, count: int) -> None:
-    """Walks the calls that change something first."""
+def _walk_slice(results: Path, number: int, count: int) -> bool:
+    """Walks the calls that change something first. Returns whether each pair has a result."""
     done = {outcome.key[1:] for outcome in _outcomes(results)}
     calls = sorted(_calls(results), key=lambda call: call.action.startswith(("Describe", "Get")))
     todo = [(call, fault) for call in calls for fault in FAULTS + KILLS if (str(call), fault) not in done]
     with LocalAws(_settings()) as local, (results / f"slice-{number}.jsonl").open("a") as file:
-        harness = _harness(local)
+        complete, harness = True, _harness(local)
         for call, fault in todo[number::count]:
             began = time.monotonic()
             try:
@@ -103,9 +102,12 @@ def _walk_slice(results: Path, number: int, count: int) -> None:
             except Exception as error:
                 print(call, fault, file=sys.stderr)
                 traceback.print_exception(error)
+                complete = False
+                harness.close()
                 continue
             file.write(json.dumps(outcome | {"seconds": round(time.monotonic() - began, 1)}) + "\n")
             file.flush()
+    return complete
 
 
 def _outcomes(results: Path) -> Iterator[Outcome]:
@@ -121,8 +123,11 @@ def section(outcomes: Sequence[Outcome], calls: Sequence[ChannelCall]) -> str:
     cells = {(outcome.step, outcome.fault): _cell(outcome) for outcome in outcomes}
     broken = sum(bool(outcome.problems) for outcome in outcomes)
     faults = FAULTS + KILLS
+    planned = len(dict.fromkeys(map(str, calls))) * len(faults)
     text = _TEXT.format(
-        heading=HEADING, count=len(outcomes), broken=f"{broken} of them failed" if broken else "all of them passed"
+        heading=HEADING,
+        count=len(outcomes) if len(outcomes) == planned else f"{len(outcomes)} of {planned}",
+        broken=f"{broken} of them failed" if broken else "all of them passed",
     )
     rows = [f"| call | {' | '.join(faults)} |", "|---" * (len(faults) + 1) + "|"]
     for call in dict.fromkeys(map(str, calls)):

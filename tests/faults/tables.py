@@ -68,15 +68,15 @@ Bakery, the watchdog, Packer and its plugins). The cell shows what the next run 
 what remained at the end.
 """
 _CHANNELS = """\
-## Every call of promote, rollback and revoke
+## Every call of promote, rollback, revoke and unrevoke
 
 The image is in two regions, and its AMIs are made without Packer. After each pair, the same command
-runs again. Then the channel must have the right AMI in both regions, and the right AMIs must be
-revoked. A lock that is still there must not block the next promotion. `revoke` runs with
-`--descendants` and `--rollback-channels`, and looks for copies in every region of the account; the
-calls in one of the other regions are walked. `·`: the first run did it. `killed`: during the call,
-before or after AWS carried it out. Faults without a column, and calls with an empty cell or no row,
-were not walked for this page.
+runs again. Then the channel must have the right AMI in both regions, and only the right AMIs must
+be revoked; none after `unrevoke`. A lock that is still there must not block the next promotion.
+`revoke` runs with `--descendants` and `--rollback-channels`, and looks for copies in every region
+of the account; the calls in one of the other regions are walked. `·`: the first run did it.
+`killed`: during the call, before or after AWS carried it out. Faults without a column, and calls
+with an empty cell or no row, were not walked for this page.
 """
 _TEST = """\
 ## Every call of a test

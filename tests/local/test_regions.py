@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .conftest import Client
+from .test_images import refusal
 
 
 def enabled(ec2: Any, **options: Any) -> set[str]:
@@ -34,6 +35,25 @@ def test_region_that_the_account_has_called_is_opted_in(ec2: Any, client: Client
     assert "ap-east-1" not in enabled(client("ec2", account=1))
 
 
-def test_named_regions_must_be_enabled_too(ec2: Any) -> None:
-    assert enabled(ec2, RegionNames=["us-west-2", "ap-east-1"]) == {"us-west-2"}
-    assert enabled(ec2, RegionNames=["ap-east-1"], AllRegions=True) == {"ap-east-1"}
+def test_named_region_is_described_even_if_it_is_not_enabled(ec2: Any) -> None:
+    found = ec2.describe_regions(RegionNames=["us-west-2", "ap-east-1"])["Regions"]
+    assert {region["RegionName"]: region["OptInStatus"] for region in found} == {
+        "us-west-2": "opt-in-not-required",
+        "ap-east-1": "not-opted-in",
+    }
+
+
+def test_unknown_region_is_refused(ec2: Any) -> None:
+    code, text = refusal(ec2.describe_regions, RegionNames=["xx-nowhere-1"])
+    assert code == "InvalidParameterValue"
+    assert "xx-nowhere-1" in text
+
+
+def test_refused_copy_from_a_region_does_not_enable_it(ec2: Any) -> None:
+    code, _ = refusal(ec2.copy_image, SourceRegion="eu-south-1", SourceImageId="ami-0123456789abcdef0", Name="copy")
+    assert code == "InvalidAMIID.NotFound"
+    assert "eu-south-1" not in enabled(ec2)
+
+
+def test_other_partitions_have_their_own_regions(client: Client) -> None:
+    assert enabled(client("ec2", region="cn-north-1")) == {"cn-north-1", "cn-northwest-1"}

@@ -12,12 +12,14 @@ HTTP_STATUS = {
     "ServiceUnavailable": 503,
     "InternalError": 500,
     "InternalFailure": 500,
+    "InternalServerError": 500,
     "UnauthorizedOperation": 403,
+    "AccessDenied": 403,
     "AuthFailure": 401,
     "ExpiredToken": 400,
     "RequestExpired": 400,
 }
-"""EC2's HTTP status of each error code; 400 for any other."""
+"""The HTTP status of each error code; 400 for any other."""
 
 _MESSAGES = {
     "ThrottlingException": "Rate exceeded",

@@ -105,6 +105,7 @@ class MotoState:
         self.behaviour = behaviour
         self._contents: list[dict[str, Any]] = [{} for _ in _DICTIONARIES]
         self._parameters: dict[tuple[str, str], LocalParameters] = {}
+        self._called: dict[str, set[str]] = {}
 
     def __enter__(self) -> MotoState:
         MotoState._lock.acquire()
@@ -136,6 +137,7 @@ class MotoState:
             for dictionary in _DICTIONARIES:
                 dictionary.clear()
             self._parameters.clear()
+            self._called.clear()
             reset_model_data()  # moto keeps all objects for its dashboard
 
     def backend(self, account_id: str, region: str) -> LocalBackend:
@@ -150,9 +152,12 @@ class MotoState:
             if dict.__contains__(regions, region)  # moto's own `in` is true for every valid region
         }
 
+    def record_call(self, account_id: str, region: str) -> None:
+        self._called.setdefault(account_id, set()).add(region)
+
     def called_regions(self, account_id: str) -> frozenset[str]:
-        """Returns the regions whose EC2 an account has called. Only while entered."""
-        return frozenset(dict.keys(ec2_backends[account_id]))
+        """Returns the regions that an account has called. Only while entered."""
+        return frozenset(self._called.get(account_id, ()))
 
     def account_of_issued_key(self, access_key_id: str) -> str:
         """Returns the account of an access key from this STS or IAM; empty for other keys. Only while entered."""

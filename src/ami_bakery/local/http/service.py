@@ -225,6 +225,7 @@ class Service:
             with self._state:
                 if parsed.generation != self._generation:
                     return error(parsed.protocol, "InternalError", "The embedded EC2 was reset in the meantime.", 500)
+                self._state.record_call(account_id, region)
                 self._state.settle_parameters(self.behaviour.validation_seconds)
                 responder = self._responder(service, request, account_id, region)
                 return _answer_of(responder._dispatch(_moto_request(request, parsed, account_id)))
