@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _DICTIONARIES: tuple[Any, ...] = (autoscaling_backends, ec2_backends, iam_backends, ssm_backends, sts_backends)
 
-# moto lists the methods of a response class in every call, which takes half of the call's time.
+# In every call, moto lists the hundreds of methods of a response class.
 responses.method_names_from_class = cache(method_names_from_class)  # type: ignore[attr-defined]
 
 
