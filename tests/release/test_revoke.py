@@ -44,6 +44,23 @@ def test_image_is_built_again_under_the_same_digest(app: Harness, local: LocalAw
     assert app.run("bake").answer == image["amis"]["us-east-1"], "the newer one wins"
 
 
+def test_unrevoke_removes_the_tag_or_empties_it_if_that_is_denied(app: Harness, ec2: EC2Client) -> None:
+    ami = app.run("bake").answer
+
+    def tags() -> dict[str, str]:
+        return {tag["Key"]: tag["Value"] for tag in ec2.describe_images(ImageIds=[ami])["Images"][0]["Tags"]}
+
+    app.run("revoke", ami, "--reason", "a mistake")
+    assert tags()[TAG] == "a mistake"
+    assert app.run("unrevoke", ami).status == 0
+    assert TAG not in tags()
+    app.run("revoke", ami, "--reason", "a mistake")
+    app.control.plan(InjectedFault(action="DeleteTags", code="UnauthorizedOperation", times=0))
+    assert app.run("unrevoke", ami).status == 0
+    assert tags()[TAG] == ""
+    assert app.run("bake").answer == ami
+
+
 def test_unrevoked_ami_counts_again(app: Harness) -> None:
     ami = app.run("bake").answer
     app.run("revoke", ami, "--reason", "a mistake")
